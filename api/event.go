@@ -1,0 +1,141 @@
+package api
+
+import (
+	"bytes"
+	"net/url"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"openmail"
+)
+
+// MaxEventText is the most of a body that an event carries, in bytes: more is
+// cut, with body_text_truncated, and whole in REST.
+const MaxEventText = 1 << 20
+
+// Links makes the URLs that answers and events contain.
+type Links struct{ PublicURL string }
+
+// Attachment is the URL of one attachment of a message.
+func (l Links) Attachment(message, filename string) string {
+	return l.PublicURL + "/v1/attachments/" + url.PathEscape(message) + "/" + url.PathEscape(filename)
+}
+
+// Raw is the URL of a message's bytes as they were received.
+func (l Links) Raw(message string) string {
+	return l.PublicURL + "/v1/messages/" + url.PathEscape(message) + "/raw"
+}
+
+// beforeInbox is where delivered_at and attempt belong in a payload.
+var beforeInbox = []byte(`"inbox_id":`)
+
+// Received is the payload of a message.received event, but for delivered_at
+// and attempt, which change with every hand-over: Stamp adds them.
+func (l Links) Received(e openmail.Event, m openmail.Message) []byte {
+	b := make([]byte, 0, 1024+len(m.BodyText)+len(m.BodyText)/8)
+	b = append(b, `{"event":`...)
+	b = AppendString(b, string(e.Type))
+	b = append(b, `,"event_id":`...)
+	b = AppendString(b, e.ID)
+	b = append(b, `,"occurred_at":`...)
+	b = AppendTime(b, e.OccurredAt)
+	b = append(b, ',')
+	b = AppendString(append(b, beforeInbox...), e.Inbox)
+	b = append(b, `,"thread_id":`...)
+	b = AppendString(b, e.Thread)
+	b = append(b, `,"message":`...)
+	return append(l.appendMessage(b, m), '}')
+}
+
+func (l Links) appendMessage(b []byte, m openmail.Message) []byte {
+	b = append(b, `{"id":`...)
+	b = AppendString(b, m.ID)
+	b = append(b, `,"rfc_message_id":`...)
+	b = AppendString(b, m.RFCMessageID)
+	b = append(b, `,"from":`...)
+	b = AppendString(b, m.From.Addr)
+	b = append(b, `,"to":`...)
+	b = AppendString(b, m.ToAddr)
+	b = append(b, `,"cc":`...)
+	b = appendStrings(b, m.CC)
+	b = append(b, `,"subject":`...)
+	b = AppendString(b, m.Subject)
+	b = append(b, `,"body_text":`...)
+	text, cut := cutText(m.BodyText, MaxEventText)
+	b = AppendString(b, text)
+	if cut {
+		b = append(b, `,"body_text_truncated":true`...)
+	}
+	b = append(b, `,"attachments":[`...)
+	for i, a := range m.Attachments {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = l.appendAttachment(b, m.ID, a)
+	}
+	b = append(b, `],"received_at":`...)
+	b = AppendTime(b, m.CreatedAt)
+	b = append(b, `,"envelope":{"mail_from":`...)
+	b = AppendString(b, m.Envelope.MailFrom)
+	b = append(b, `,"rcpt_to":`...)
+	b = AppendString(b, m.Envelope.RcptTo)
+	b = append(b, `,"role":`...)
+	b = AppendString(b, string(m.EnvelopeRole))
+	return append(b, "}}"...)
+}
+
+func (l Links) appendAttachment(b []byte, message string, a openmail.Attachment) []byte {
+	b = append(b, `{"filename":`...)
+	b = AppendString(b, a.Filename)
+	b = append(b, `,"contentType":`...)
+	b = AppendString(b, a.ContentType)
+	b = append(b, `,"sizeBytes":`...)
+	b = strconv.AppendInt(b, a.SizeBytes, 10)
+	b = append(b, `,"url":`...)
+	b = AppendString(b, l.Attachment(message, a.Filename))
+	return append(b, '}')
+}
+
+// cutText is the longest start of s, in whole characters, of at most limit bytes.
+func cutText(s string, limit int) (text string, cut bool) {
+	if len(s) <= limit {
+		return s, false
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit], true
+}
+
+// Stamp appends a payload with the moment and the number of this hand-over,
+// which makes it the event as it goes over the wire.
+func Stamp(dst, payload []byte, deliveredAt time.Time, attempt int) []byte {
+	// What stands before it is written by Received and holds no such text.
+	at := bytes.Index(payload, beforeInbox)
+	if at < 0 {
+		return append(dst, payload...)
+	}
+	dst = append(dst, payload[:at]...)
+	dst = append(dst, `"delivered_at":`...)
+	dst = AppendTime(dst, deliveredAt)
+	dst = append(dst, `,"attempt":`...)
+	dst = strconv.AppendInt(dst, int64(attempt), 10)
+	dst = append(dst, ',')
+	return append(dst, payload[at:]...)
+}
+
+// Test is the payload of a setup.test event, complete. inbox may be empty.
+func Test(eventID, inbox string, at time.Time) []byte {
+	b := append([]byte(nil), `{"event":"setup.test","event_id":`...)
+	b = AppendString(b, eventID)
+	b = append(b, `,"occurred_at":`...)
+	b = AppendTime(b, at)
+	b = append(b, `,"delivered_at":`...)
+	b = AppendTime(b, at)
+	b = append(b, `,"attempt":1,"inbox_id":`...)
+	if inbox == "" {
+		return append(b, "null}"...)
+	}
+	return append(AppendString(b, inbox), '}')
+}

@@ -1,0 +1,335 @@
+package api
+
+import "encoding/json"
+
+// Error is the body of every answer that is not 2xx.
+type Error struct {
+	Code      string `json:"error" doc:"Machine-readable code"`
+	Message   string `json:"message" doc:"What is wrong, for a person"`
+	Field     string `json:"field,omitempty" doc:"The field at fault, where it is one"`
+	RequestID string `json:"requestId,omitempty" doc:"Also in the header X-Request-Id; finds the request in the server's log"`
+}
+
+// List is a counted page of a list. Total counts the whole list, not the page.
+type List[T any] struct {
+	Data  []T `json:"data" nullable:"false"`
+	Total int `json:"total"`
+}
+
+// Rows is a list that is never paged.
+type Rows[T any] struct {
+	Data []T `json:"data" nullable:"false"`
+}
+
+// Inbox is one mailbox.
+type Inbox struct {
+	ID          string  `json:"id"`
+	Address     string  `json:"address"`
+	DisplayName *string `json:"displayName"`
+	ExternalID  *string `json:"externalId,omitempty"`
+	CreatedAt   Time    `json:"createdAt"`
+}
+
+// InboxCreate asks for a new inbox. Every field is optional.
+type InboxCreate struct {
+	MailboxName string  `json:"mailboxName,omitempty" doc:"The part before the @: 3 to 30 lower-case letters, digits, dots, hyphens. Left out: 8 random characters"`
+	Username    string  `json:"username,omitempty" doc:"Another name of mailboxName"`
+	DisplayName *string `json:"displayName,omitempty" maxLength:"200"`
+	Domain      string  `json:"domain,omitempty" doc:"Left out: the server's default mail domain"`
+	ExternalID  *string `json:"externalId,omitempty" maxLength:"255" doc:"Your own name for it, echoed"`
+}
+
+// InboxUpdate changes an inbox. A field left out stays; null clears.
+type InboxUpdate struct {
+	DisplayName Optional[string] `json:"displayName,omitzero"`
+}
+
+// Optional tells a field that was left out from one that is null.
+type Optional[T any] struct {
+	Set   bool
+	Value *T // nil: null
+}
+
+// IsZero reports whether the field was left out.
+func (o Optional[T]) IsZero() bool { return !o.Set }
+
+// MarshalJSON writes the value, or null.
+func (o Optional[T]) MarshalJSON() ([]byte, error) { return json.Marshal(o.Value) }
+
+// UnmarshalJSON reads a value or null.
+func (o *Optional[T]) UnmarshalJSON(b []byte) error {
+	o.Set = true
+	return json.Unmarshal(b, &o.Value)
+}
+
+// Attachment is one file of a message.
+type Attachment struct {
+	Filename    string `json:"filename"`
+	ContentType string `json:"contentType"`
+	SizeBytes   int64  `json:"sizeBytes"`
+	URL         string `json:"url"`
+}
+
+// Message is one mail.
+type Message struct {
+	ID           string       `json:"id"`
+	ThreadID     string       `json:"threadId"`
+	InboxID      string       `json:"inboxId"`
+	Direction    string       `json:"direction" enum:"inbound,outbound"`
+	FromAddr     string       `json:"fromAddr"`
+	ToAddr       string       `json:"toAddr"`
+	HeaderTo     *string      `json:"headerTo"`
+	DeliveryRole *string      `json:"deliveryRole" enum:"to,cc"`
+	CC           []string     `json:"cc" nullable:"false"`
+	Subject      string       `json:"subject"`
+	BodyText     string       `json:"bodyText"`
+	BodyHTML     string       `json:"bodyHtml"`
+	Attachments  []Attachment `json:"attachments" nullable:"false"`
+	Status       string       `json:"status" enum:"pending,sent,received,failed"`
+	CreatedAt    Time         `json:"createdAt"`
+
+	RFCMessageID string    `json:"rfcMessageId"`
+	InReplyTo    string    `json:"inReplyTo"`
+	References   []string  `json:"references" nullable:"false"`
+	RawURL       string    `json:"rawUrl"`
+	SizeBytes    int64     `json:"sizeBytes"`
+	Envelope     *Envelope `json:"envelope,omitempty"`
+	HiddenText   bool      `json:"hiddenText" doc:"Text that HTML would not have shown was cut out of bodyText"`
+	Defects      []string  `json:"defects" nullable:"false" doc:"What is wrong with the mail's form"`
+	Partial      bool      `json:"partial" doc:"A limit was reached: the raw bytes hold more than this object"`
+}
+
+// Envelope is what the SMTP session said of an inbound mail.
+type Envelope struct {
+	MailFrom string `json:"mailFrom"`
+	RcptTo   string `json:"rcptTo"`
+	Role     string `json:"role" enum:"to,cc,bcc"`
+}
+
+// Thread is a conversation in one inbox.
+type Thread struct {
+	ID            string `json:"id"`
+	InboxID       string `json:"inboxId"`
+	Subject       string `json:"subject"`
+	IsRead        bool   `json:"isRead"`
+	LastMessageAt Time   `json:"lastMessageAt"`
+	CreatedAt     Time   `json:"createdAt"`
+	MessageCount  int    `json:"messageCount"`
+}
+
+// ThreadMessages is a whole conversation, oldest first.
+type ThreadMessages struct {
+	ThreadID string    `json:"threadId"`
+	InboxID  string    `json:"inboxId"`
+	Subject  string    `json:"subject"`
+	IsRead   bool      `json:"isRead"`
+	Data     []Message `json:"data" nullable:"false"`
+}
+
+// OK is the answer to a change that has nothing else to say.
+type OK struct {
+	OK bool `json:"ok"`
+}
+
+// Me tells a key who it is.
+type Me struct {
+	CustomerID  string   `json:"customerId"`
+	Plan        string   `json:"plan"`
+	APIKeyScope any      `json:"apiKeyScope" doc:"\"account\", or {podId, inboxId}"`
+	MCPScopes   []string `json:"mcpScopes"`
+}
+
+// APIKey is a key as it may be shown. Token stands only in the answer that
+// creates it.
+type APIKey struct {
+	ID          string  `json:"id"`
+	Name        *string `json:"name"`
+	PodID       *string `json:"podId"`
+	InboxID     *string `json:"inboxId"`
+	TokenPrefix string  `json:"tokenPrefix"`
+	Last4       string  `json:"last4"`
+	CreatedAt   Time    `json:"createdAt"`
+	LastUsedAt  Time    `json:"lastUsedAt"`
+	Token       string  `json:"token,omitempty"`
+}
+
+// APIKeyCreate asks for a new key.
+type APIKeyCreate struct {
+	Name *string `json:"name,omitempty" maxLength:"255"`
+}
+
+// Event is one entry of the event log with the state of its delivery.
+type Event struct {
+	ID            string          `json:"id"`
+	Type          string          `json:"type"`
+	InboxID       string          `json:"inboxId"`
+	ThreadID      string          `json:"threadId"`
+	MessageID     string          `json:"messageId"`
+	State         string          `json:"state" enum:"armed,due,posting,delivered,failed"`
+	Reason        *string         `json:"reason" doc:"Why it failed: no_route, exhausted, gone"`
+	Channel       *string         `json:"channel" enum:"websocket,webhook"`
+	Attempts      int             `json:"attempts"`
+	NextAttemptAt Time            `json:"nextAttemptAt"`
+	OccurredAt    Time            `json:"occurredAt"`
+	DeliveredAt   Time            `json:"deliveredAt"`
+	Payload       json.RawMessage `json:"payload,omitempty" doc:"Exactly what goes over the wire; only when one event is asked for"`
+}
+
+// EventList is a page of events, newest first. A page may be short, or empty,
+// and still have a Next: only null ends the list.
+type EventList struct {
+	Data []Event `json:"data" nullable:"false"`
+	Next *string `json:"next"`
+}
+
+// Attempt is one try to hand an event over.
+type Attempt struct {
+	N        int    `json:"n"`
+	Channel  string `json:"channel" enum:"websocket,webhook"`
+	At       Time   `json:"at"`
+	TookMS   int64  `json:"tookMs"`
+	Status   int    `json:"status" doc:"HTTP status; 0 on a socket or without an answer"`
+	Outcome  string `json:"outcome" enum:"delivered,refused,gone,error,lost"`
+	Error    string `json:"error"`
+	Remote   string `json:"remote"`
+	Response string `json:"response" doc:"The first 4 KiB of the answer"`
+}
+
+// Redeliver says which events to send again. A field left out means any.
+type Redeliver struct {
+	State   string `json:"state,omitempty" enum:"delivered,failed"`
+	InboxID string `json:"inboxId,omitempty"`
+	Type    string `json:"type,omitempty"`
+	Since   Time   `json:"since,omitzero"`
+	Until   Time   `json:"until,omitzero"`
+}
+
+// Redelivered answers for one event.
+type Redelivered struct {
+	ID    string `json:"id"`
+	State string `json:"state"`
+}
+
+// Count answers for many.
+type Count struct {
+	Count int `json:"count"`
+}
+
+// Webhook is the account's endpoint.
+type Webhook struct {
+	URL            string  `json:"url"`
+	Enabled        bool    `json:"enabled"`
+	DisabledReason *string `json:"disabledReason"`
+	CreatedAt      Time    `json:"createdAt"`
+	WebhookSecret  string  `json:"webhookSecret,omitempty" doc:"Only in the answer that makes it"`
+}
+
+// WebhookPut sets the account's endpoint.
+type WebhookPut struct {
+	URL string `json:"url"`
+}
+
+// WebhookSecret is a new secret, shown once.
+type WebhookSecret struct {
+	WebhookSecret string `json:"webhookSecret"`
+}
+
+// WebhookTest is how the endpoint answered a test.
+type WebhookTest struct {
+	OK       bool   `json:"ok"`
+	Message  string `json:"message"`
+	Status   int    `json:"status"`
+	TookMS   int64  `json:"tookMs"`
+	Response string `json:"response"`
+}
+
+// Rule is one line of a policy.
+type Rule struct {
+	ID        string `json:"id"`
+	Type      string `json:"type" enum:"allow,block"`
+	Value     string `json:"value"`
+	Direction string `json:"direction" enum:"inbound,outbound"`
+	Scope     string `json:"scope" enum:"account"`
+	CreatedAt Time   `json:"createdAt"`
+}
+
+// PolicySide is a policy in one direction.
+type PolicySide struct {
+	Mode          string `json:"mode" enum:"none,allowlist"`
+	EffectiveMode string `json:"effectiveMode" enum:"none,allowlist"`
+	Rules         []Rule `json:"rules" nullable:"false"`
+}
+
+// Policy is who may write to the account's inboxes.
+type Policy struct {
+	Scope   string     `json:"scope" enum:"account"`
+	Inbound PolicySide `json:"inbound"`
+}
+
+// PolicyPut replaces a policy. A side left out stays.
+type PolicyPut struct {
+	Inbound *PolicySidePut `json:"inbound,omitempty"`
+}
+
+// PolicySidePut is one direction of it.
+type PolicySidePut struct {
+	Mode  string       `json:"mode" enum:"none,allowlist"`
+	Rules []RuleCreate `json:"rules,omitempty" maxItems:"10000"`
+}
+
+// PolicyMode sets the mode of one direction.
+type PolicyMode struct {
+	Mode      string `json:"mode" enum:"none,allowlist"`
+	Direction string `json:"direction,omitempty" enum:"inbound"`
+}
+
+// RuleCreate adds a rule.
+type RuleCreate struct {
+	Type      string `json:"type" enum:"allow,block"`
+	Value     string `json:"value" doc:"An address, a domain, or *.domain"`
+	Direction string `json:"direction,omitempty" enum:"inbound"`
+}
+
+// Quarantined is a mail that a rule turned away.
+type Quarantined struct {
+	ID        string  `json:"id"`
+	InboxID   string  `json:"inboxId"`
+	FromAddr  string  `json:"fromAddr"`
+	Subject   string  `json:"subject"`
+	Reason    string  `json:"reason" enum:"blocked_by_rule,not_on_allowlist"`
+	RuleID    *string `json:"ruleId"`
+	SizeBytes int64   `json:"sizeBytes"`
+	CreatedAt Time    `json:"createdAt"`
+	ExpiresAt Time    `json:"expiresAt"`
+}
+
+// Released answers for a mail that left quarantine.
+type Released struct {
+	MessageID string `json:"messageId"`
+	ThreadID  string `json:"threadId"`
+	EventID   string `json:"eventId"`
+}
+
+// Health is the answer of /health and /ready.
+type Health struct {
+	Status string `json:"status"`
+}
+
+// Socket is one open connection of the event stream.
+type Socket struct {
+	ID            string   `json:"id"`
+	Remote        string   `json:"remote"`
+	ConnectedAt   Time     `json:"connectedAt"`
+	Subscribed    bool     `json:"subscribed"`
+	InboxIDs      []string `json:"inboxIds" nullable:"false"`
+	EventTypes    []string `json:"eventTypes" nullable:"false"`
+	Behind        int64    `json:"behind" doc:"Events between the socket and the head of the log"`
+	Unconfirmed   int      `json:"unconfirmed" doc:"Events pushed that await their receipt"`
+	LastReceiptAt Time     `json:"lastReceiptAt"`
+}
+
+// Ticket opens one socket, once, within a minute.
+type Ticket struct {
+	Ticket    string `json:"ticket"`
+	ExpiresAt Time   `json:"expiresAt"`
+}

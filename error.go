@@ -1,0 +1,101 @@
+package openmail
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Code is a machine-readable name of an error, the contract's error codes.
+type Code string
+
+// The catalogue of codes. Codes has what each means.
+const (
+	CodeBadRequest         Code = "bad_request"
+	CodeInvalidMailboxName Code = "invalid_mailbox_name"
+	CodeInvalidDomain      Code = "invalid_domain"
+	CodeInvalidWebhookURL  Code = "invalid_webhook_url"
+	CodeNoWebhookURL       Code = "no_webhook_url"
+	CodeUnauthorized       Code = "unauthorized"
+	CodeForbidden          Code = "forbidden"
+	CodeNotFound           Code = "not_found"
+	CodeAddressTaken       Code = "address_taken"
+	CodeRuleExists         Code = "rule_exists"
+	CodeConflict           Code = "conflict"
+	CodeKeyLimit           Code = "api_key_limit_reached"
+	CodeTooLarge           Code = "too_large"
+	CodeRateLimit          Code = "rate_limit_exceeded"
+	CodeWebhookFailed      Code = "webhook_failed"
+	CodeStorageFull        Code = "storage_full"
+	CodeUnavailable        Code = "unavailable"
+	CodeInternal           Code = "internal_error"
+)
+
+// CodeInfo describes one code for people.
+type CodeInfo struct {
+	Code    Code
+	Meaning string
+}
+
+// Codes is the catalogue: every code that a caller can be answered with.
+func Codes() []CodeInfo {
+	return []CodeInfo{
+		{CodeBadRequest, "The request is malformed or a value is out of range; `field` names the value."},
+		{CodeInvalidMailboxName, "A mailbox name has 3 to 30 lower-case letters, digits, dots or hyphens, and starts and ends with a letter or digit."},
+		{CodeInvalidDomain, "The domain is not one that this server receives mail for."},
+		{CodeInvalidWebhookURL, "The webhook URL is malformed, or leads to an address that webhooks may not reach."},
+		{CodeNoWebhookURL, "There is no webhook to test or rotate: set one first."},
+		{CodeUnauthorized, "The key is missing, unknown or revoked."},
+		{CodeForbidden, "The key is valid but does not reach this far."},
+		{CodeNotFound, "There is no such thing, or it belongs to another account."},
+		{CodeAddressTaken, "Another inbox has this address."},
+		{CodeRuleExists, "The same rule is there already."},
+		{CodeConflict, "The request contradicts what is stored."},
+		{CodeKeyLimit, "There are as many active keys as allowed: revoke one first."},
+		{CodeTooLarge, "The request or the mail is larger than the limit."},
+		{CodeRateLimit, "Too many requests: wait for as long as Retry-After says."},
+		{CodeWebhookFailed, "The endpoint did not answer the test with 2xx."},
+		{CodeStorageFull, "The disk is full: nothing can be written until there is room."},
+		{CodeUnavailable, "The server is starting or stopping: try again."},
+		{CodeInternal, "The server failed; the request id finds it in the log."},
+	}
+}
+
+// Error is an error whose meaning is known and may be told to the caller.
+// Everything that is not one is our own fault and is told to nobody.
+type Error struct {
+	Code    Code
+	Message string // one sentence for a person, without secrets
+	Field   string // the field at fault, as the wire spells it; "" when it is none
+	Err     error  // the cause, for the log only; nil when there is none
+}
+
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Code, e.Message, e.Err)
+	}
+	return fmt.Sprintf("%s: %s", e.Code, e.Message)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errorf makes an Error from a format, as fmt.Sprintf does.
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// FieldErrorf is Errorf for a fault of one field, named as the wire spells it.
+func FieldErrorf(code Code, field, format string, args ...any) *Error {
+	return &Error{Code: code, Field: field, Message: fmt.Sprintf(format, args...)}
+}
+
+// CodeOf is the code of the Error within err, CodeInternal when there is none,
+// and "" for nil.
+func CodeOf(err error) Code {
+	if err == nil {
+		return ""
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return CodeInternal
+}

@@ -1,0 +1,134 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"openmail"
+)
+
+// Queue is what the dispatcher asks of the event log to hand events over by
+// itself.
+type Queue interface {
+	// Lanes returns the accounts that have a delivery with a due time, each
+	// with the earliest of them.
+	Lanes(ctx context.Context, scope openmail.Scope) ([]Lane, error)
+
+	// Claim takes the deliveries of the scope's account that are due,
+	// earliest first, through delivery.Fell; then it claims as many posts as
+	// it may. Each post that it returns is in StatePosting under a lease on
+	// disk: a crash costs a wait and a duplicate, never the event.
+	Claim(ctx context.Context, scope openmail.Scope, c Claim) (Claimed, error)
+
+	// Settle writes the attempts and what followed from each by
+	// delivery.Answered. A 410 disables the endpoint.
+	Settle(ctx context.Context, scope openmail.Scope, posts []Settled) error
+}
+
+// Receipts is what the dispatcher asks of the event log for the sockets.
+type Receipts interface {
+	// Confirm takes each delivery through delivery.Receipt and writes the
+	// attempts that delivered.
+	Confirm(ctx context.Context, scope openmail.Scope, receipts []Receipt) error
+
+	// Drop takes each delivery through delivery.Dropped and writes the
+	// attempts that were lost.
+	Drop(ctx context.Context, scope openmail.Scope, lost []Receipt, listening Listening) error
+
+	// Offer takes the deliveries in StateDue at or before upTo, of events
+	// that wanted accepts, through delivery.Offered, oldest first, at most
+	// limit of them, and returns their events with payloads.
+	Offer(ctx context.Context, scope openmail.Scope, upTo openmail.Position, wanted func(openmail.Event) bool, limit int) ([]openmail.Event, error)
+
+	// Redeliver takes the deliveries that the filter matches through
+	// delivery.Redeliver, at most limit of them, beginning after the given
+	// position, oldest first. It returns their events, with payloads where
+	// they became StateArmed. Fewer than limit means that no more match.
+	Redeliver(ctx context.Context, scope openmail.Scope, f Filter, after openmail.Position, limit int, listening Listening) ([]openmail.Event, error)
+}
+
+// Journal is what is read of the event log for its owner.
+type Journal interface {
+	// Event returns one event with its payload; openmail.CodeNotFound.
+	Event(ctx context.Context, scope openmail.Scope, id string) (openmail.Event, error)
+
+	// Events returns events newest first that the filter matches, at
+	// positions before the given one (0: from the head), at most limit of
+	// them. next is the position to go on from, 0 at the end; a page may be
+	// short although there is more.
+	Events(ctx context.Context, scope openmail.Scope, f Filter, before openmail.Position, limit int) (events []openmail.Event, next openmail.Position, err error)
+
+	// Attempts returns the attempts of one event, oldest first.
+	Attempts(ctx context.Context, scope openmail.Scope, event string) ([]openmail.Attempt, error)
+}
+
+// Endpoints is where the account's webhook is kept, with its secrets.
+type Endpoints interface {
+	// Endpoint returns the account's endpoint; openmail.CodeNotFound.
+	Endpoint(ctx context.Context, scope openmail.Scope) (openmail.Endpoint, error)
+	// PutEndpoint writes it whole, in place of one that is there.
+	PutEndpoint(ctx context.Context, scope openmail.Scope, e openmail.Endpoint) error
+	// DeleteEndpoint removes it; it is no error when there is none.
+	DeleteEndpoint(ctx context.Context, scope openmail.Scope) error
+}
+
+// Listening reports whether a live socket wants such an event of the account.
+// It does not block.
+type Listening func(account, inbox string, t openmail.EventType) bool
+
+// Lane is an account with something that falls due.
+type Lane struct {
+	Account string
+	Due     time.Time
+}
+
+// Claim says what may be claimed.
+type Claim struct {
+	At        time.Time
+	Posts     int // at most so many
+	Listening Listening
+}
+
+// Claimed is what a claim found.
+type Claimed struct {
+	Posts []Post
+	// Waiting are events still armed because no webhook is set and a socket
+	// listens: it may be that they were never pushed. With payloads.
+	Waiting []openmail.Event
+	// Next is when the account's next delivery falls due; zero when nothing
+	// waits. It is not after the moment of the claim when more is due now
+	// than could be taken.
+	Next time.Time
+}
+
+// Post is one hand-over to an endpoint.
+type Post struct {
+	Event    openmail.Event // with its payload
+	Endpoint openmail.Endpoint
+}
+
+// Settled is how a post ended.
+type Settled struct {
+	Post       Post
+	Attempt    openmail.Attempt
+	RetryAfter time.Duration // what the answer asked for; zero when nothing
+}
+
+// Receipt is a socket's word on one event that was pushed to it.
+type Receipt struct {
+	Account  string
+	Position openmail.Position
+	Attempt  int       // the number that the push carried
+	PushedAt time.Time // when it was written
+	At       time.Time // when the receipt came, or the socket ended
+	Remote   string    // the address at the other end
+}
+
+// Filter chooses events. The zero value of a field means any.
+type Filter struct {
+	State        openmail.State
+	Inbox        string
+	Type         openmail.EventType
+	Since, Until time.Time // of OccurredAt: Since included, Until not
+	ID           string
+}

@@ -1,0 +1,23 @@
+package id_test
+
+import (
+	"regexp"
+	"testing"
+	"time"
+
+	"openmail/internal/id"
+)
+
+func TestIdentifiersAreUniqueURLSafeAndSortByTime(t *testing.T) {
+	shape := regexp.MustCompile(`^msg_[0-9a-z]{26}$`)
+	seen := map[string]bool{}
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var last string
+	for i := range 1000 {
+		got := id.At("msg_", start.Add(time.Duration(i)*time.Millisecond))
+		if !shape.MatchString(got) || seen[got] || got <= last {
+			t.Fatalf("identifier %d is %q after %q", i, got, last)
+		}
+		seen[got], last = true, got
+	}
+}

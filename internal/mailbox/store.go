@@ -1,0 +1,77 @@
+package mailbox
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"openmail"
+)
+
+// Inboxes is where inboxes are kept.
+type Inboxes interface {
+	// CreateInbox writes a new inbox; openmail.CodeAddressTaken.
+	CreateInbox(ctx context.Context, scope openmail.Scope, in openmail.Inbox) error
+	// Inbox returns one; openmail.CodeNotFound.
+	Inbox(ctx context.Context, scope openmail.Scope, id string) (openmail.Inbox, error)
+	// Inboxes returns a page of them, newest first, and how many there are.
+	Inboxes(ctx context.Context, scope openmail.Scope, p openmail.Page) ([]openmail.Inbox, int, error)
+	// UpdateInbox writes the changeable fields: DisplayName.
+	UpdateInbox(ctx context.Context, scope openmail.Scope, in openmail.Inbox) error
+	// DeleteInbox removes it for good with its threads, messages, events,
+	// quarantine, and revokes its keys.
+	DeleteInbox(ctx context.Context, scope openmail.Scope, id string, at time.Time) error
+}
+
+// Mail is where threads and messages are kept. What is in the trash is not
+// there.
+type Mail interface {
+	// Messages returns a page of an inbox's messages, newest first, and how
+	// many there are. An empty direction means both.
+	Messages(ctx context.Context, scope openmail.Scope, inbox string, d openmail.Direction, p openmail.Page) ([]openmail.Message, int, error)
+	// Threads returns a page of an inbox's threads, newest message first,
+	// and how many there are; read is nil for all.
+	Threads(ctx context.Context, scope openmail.Scope, inbox string, read *bool, p openmail.Page) ([]openmail.Thread, int, error)
+	// Thread returns a thread with its messages, oldest first. The id of a
+	// thread that was joined to another finds the other.
+	Thread(ctx context.Context, scope openmail.Scope, id string) (openmail.Thread, []openmail.Message, error)
+	// Message returns one; openmail.CodeNotFound.
+	Message(ctx context.Context, scope openmail.Scope, id string) (openmail.Message, error)
+}
+
+// MailChanges changes threads and messages.
+type MailChanges interface {
+	// SetRead marks a thread; openmail.CodeNotFound.
+	SetRead(ctx context.Context, scope openmail.Scope, thread string, read bool) error
+	// TrashThread hides a thread and its messages until Sweep removes them.
+	TrashThread(ctx context.Context, scope openmail.Scope, thread string, at time.Time) error
+	// DeleteMessage removes a message for good, with its event.
+	DeleteMessage(ctx context.Context, scope openmail.Scope, id string) error
+}
+
+// Raws holds the bytes of messages as they were received.
+type Raws interface {
+	// Raw opens them; the size is theirs. openmail.CodeNotFound.
+	Raw(ctx context.Context, scope openmail.Scope, message string) (raw io.ReadCloser, size int64, err error)
+}
+
+// Policies is where sender rules are kept. The scope covers a whole account.
+type Policies interface {
+	Policy(ctx context.Context, scope openmail.Scope) (openmail.Policy, error)
+	// PutPolicy replaces mode and rules.
+	PutPolicy(ctx context.Context, scope openmail.Scope, p openmail.Policy) error
+	// AddRule adds one; openmail.CodeRuleExists.
+	AddRule(ctx context.Context, scope openmail.Scope, r openmail.Rule) error
+	// DeleteRule removes one; openmail.CodeNotFound.
+	DeleteRule(ctx context.Context, scope openmail.Scope, id string) error
+}
+
+// Quarantine is where mail is kept that a rule turned away.
+type Quarantine interface {
+	// Quarantined returns a page of it, newest first, and how many there are.
+	Quarantined(ctx context.Context, scope openmail.Scope, p openmail.Page) ([]openmail.Quarantined, int, error)
+	// QuarantinedOne returns one; openmail.CodeNotFound.
+	QuarantinedOne(ctx context.Context, scope openmail.Scope, id string) (openmail.Quarantined, error)
+	// DeleteQuarantined removes one for good; openmail.CodeNotFound.
+	DeleteQuarantined(ctx context.Context, scope openmail.Scope, id string) error
+}

@@ -1,0 +1,90 @@
+// Package openmail holds the words of OpenMail: the nouns that every other
+// package uses, and the rules that need nothing but them.
+//
+// It is standard library only and does no I/O, reads no clock and knows no
+// JSON: the wire's spelling lives in package api, the tables in internal/store.
+package openmail
+
+import "time"
+
+// Prefixes of identifiers. An identifier is opaque to clients: a prefix, then a
+// ULID, so that identifiers made later sort later.
+const (
+	PrefixAccount  = "acc_"
+	PrefixKey      = "key_"
+	PrefixInbox    = "inb_"
+	PrefixThread   = "thr_"
+	PrefixMessage  = "msg_"
+	PrefixEvent    = "evt_"
+	PrefixRule     = "rule_"
+	PrefixEndpoint = "whk_"
+	PrefixSocket   = "sck_"
+	PrefixRequest  = "req_"
+)
+
+// Account is one customer: the owner of inboxes, keys, rules and one event log.
+type Account struct {
+	ID   string
+	Name string
+	// ReceiptDeadline is how long a pushed event may stay without a receipt
+	// before it falls back: 3 s to 120 s.
+	ReceiptDeadline time.Duration
+	CreatedAt       time.Time
+}
+
+// Key is a bearer key as it is stored: never its text, only the hash of it.
+type Key struct {
+	ID      string
+	Account string
+	Inbox   string // "" unless the key reaches one inbox only
+	Name    string // "" when it was given none
+	// Prefix and Last4 are what a person may see of the key's text.
+	Prefix, Last4 string
+	CreatedAt     time.Time
+	LastUsedAt    time.Time // zero: never
+	RevokedAt     time.Time // zero: valid
+}
+
+// Scope is how far the key reaches.
+func (k Key) Scope() Scope { return Scope{Account: k.Account, Inbox: k.Inbox} }
+
+// Inbox is one mailbox with one address.
+type Inbox struct {
+	ID          string
+	Account     string
+	Address     string // lower case
+	DisplayName string // "": none
+	ExternalID  string // "": none; the caller's own name for it
+	CreatedAt   time.Time
+}
+
+// Thread is a conversation within one inbox.
+type Thread struct {
+	ID            string
+	Account       string
+	Inbox         string
+	Subject       string
+	IsRead        bool
+	MessageCount  int
+	LastMessageAt time.Time
+	CreatedAt     time.Time
+}
+
+// Page is a stretch of a list that is counted: Offset rows are skipped, at most
+// Limit returned.
+type Page struct {
+	Limit, Offset int
+}
+
+// Endpoint is where an account's events are posted.
+type Endpoint struct {
+	ID      string
+	Account string
+	URL     string
+	// Secret signs each post. NextSecret, unless empty, is already signed with
+	// beside it, until it is activated (the two steps of a rotation).
+	Secret, NextSecret string
+	Enabled            bool
+	DisabledReason     string // why Enabled is false; "" when it is true
+	CreatedAt          time.Time
+}
