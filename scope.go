@@ -28,3 +28,13 @@ func (s Scope) Covers(account, inbox string) bool {
 
 // WholeAccount reports whether s reaches every inbox of its account.
 func (s Scope) WholeAccount() bool { return s.operator || s.Account != "" && s.Inbox == "" }
+
+// NeedAccount is the error that answers a caller who wants to do something to
+// an account as a whole, and nil when s reaches that far. doing completes the
+// sentence "This key reaches one inbox only: it cannot …".
+func (s Scope) NeedAccount(doing string) error {
+	if s.WholeAccount() {
+		return nil
+	}
+	return Errorf(CodeForbidden, "This key reaches one inbox only: it cannot %s.", doing)
+}

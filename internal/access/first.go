@@ -1,0 +1,53 @@
+package access
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"openmail"
+	"openmail/internal/delivery"
+	"openmail/internal/id"
+)
+
+// First makes the first account with a key that reaches all of it, when there
+// is no account yet. token is that key: rootKey, or when that is empty a new
+// one. created is false, and token empty, when there is an account already.
+func (a *Access) First(ctx context.Context, rootKey string) (token string, created bool, err error) {
+	scope := openmail.Operator()
+	accounts, err := a.c.Accounts.Accounts(ctx, scope)
+	if err != nil {
+		return "", false, fmt.Errorf("look for accounts: %w", err)
+	}
+	if len(accounts) > 0 {
+		return "", false, nil
+	}
+	if token, err = firstToken(rootKey); err != nil {
+		return "", false, err
+	}
+	key, hash := describe(token)
+	account := openmail.Account{
+		ID: id.New(openmail.PrefixAccount), Name: "default",
+		ReceiptDeadline: delivery.DefaultDeadline, CreatedAt: key.CreatedAt,
+	}
+	key.Account, key.Name = account.ID, "root"
+	if err := a.c.Accounts.CreateAccount(ctx, scope, account, key, hash); err != nil {
+		return "", false, fmt.Errorf("create the first account: %w", err)
+	}
+	return token, true, nil
+}
+
+// firstToken checks a key that the operator chose. Guessing it must be out of
+// the question: 24 characters after the prefix.
+func firstToken(rootKey string) (string, error) {
+	if rootKey == "" {
+		return NewToken(), nil
+	}
+	const shortest = len(TokenPrefix) + 24
+	printable := !strings.ContainsFunc(rootKey, func(r rune) bool { return r <= ' ' || r > '~' })
+	if !strings.HasPrefix(rootKey, TokenPrefix) || len(rootKey) < shortest || len(rootKey) > maxToken || !printable {
+		return "", openmail.Errorf(openmail.CodeBadRequest,
+			"The root key must begin with %s and have %d to %d printable ASCII characters in all.", TokenPrefix, shortest, maxToken)
+	}
+	return rootKey, nil
+}

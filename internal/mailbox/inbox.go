@@ -1,0 +1,152 @@
+package mailbox
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"time"
+
+	"golang.org/x/net/idna"
+
+	"openmail"
+	"openmail/internal/id"
+)
+
+// Bounds of what an inbox is called.
+const (
+	maxDisplayName = 200 // characters
+	maxExternalID  = 255 // characters
+	minMailbox     = 3   // bytes
+	maxMailbox     = 30  // bytes
+	randomMailbox  = 8   // characters of a name nobody chose
+	randomTries    = 5
+)
+
+// NewInbox asks for an inbox. Every field may be empty.
+type NewInbox struct {
+	Name        string // the local part; "": random
+	Domain      string // "": the server's default
+	DisplayName string
+	ExternalID  string
+}
+
+// CreateInbox makes an inbox, which mail can reach at once. Errors are
+// openmail.CodeInvalidMailboxName, CodeInvalidDomain, CodeAddressTaken.
+func (m *Mailbox) CreateInbox(ctx context.Context, scope openmail.Scope, n NewInbox) (openmail.Inbox, error) {
+	if err := scope.NeedAccount("create an inbox"); err != nil {
+		return openmail.Inbox{}, err
+	}
+	if err := n.check(); err != nil {
+		return openmail.Inbox{}, err
+	}
+	domain, err := m.domain(n.Domain)
+	if err != nil {
+		return openmail.Inbox{}, err
+	}
+	now := time.Now()
+	in := openmail.Inbox{
+		ID: id.At(openmail.PrefixInbox, now), Account: scope.Account,
+		DisplayName: n.DisplayName, ExternalID: n.ExternalID, CreatedAt: now,
+	}
+	if n.Name == "" {
+		return m.createRandom(ctx, scope, in, domain)
+	}
+	in.Address = n.Name + "@" + domain
+	return in, m.c.Inboxes.CreateInbox(ctx, scope, in)
+}
+
+// createRandom tries names until one is free.
+func (m *Mailbox) createRandom(ctx context.Context, scope openmail.Scope, in openmail.Inbox, domain string) (openmail.Inbox, error) {
+	var err error
+	for range randomTries {
+		in.Address = randomName() + "@" + domain
+		if err = m.c.Inboxes.CreateInbox(ctx, scope, in); openmail.CodeOf(err) != openmail.CodeAddressTaken {
+			return in, err
+		}
+	}
+	return in, err
+}
+
+// randomName is a mailbox name that nobody chose: 40 bits of base32.
+func randomName() string { return strings.ToLower(rand.Text()[:randomMailbox]) }
+
+func (n NewInbox) check() error {
+	if n.Name != "" && !validName(n.Name) {
+		return openmail.FieldErrorf(openmail.CodeInvalidMailboxName, "mailboxName",
+			"A mailbox name has %d to %d lower-case letters, digits, single dots or hyphens, and starts and ends with a letter or digit.", minMailbox, maxMailbox)
+	}
+	if err := checkText("displayName", n.DisplayName, maxDisplayName); err != nil {
+		return err
+	}
+	return checkText("externalId", n.ExternalID, maxExternalID)
+}
+
+// validName reports whether name may stand before the @ of an inbox. Two dots
+// in a row would need quotes in an address (RFC 5322 section 3.4.1).
+func validName(name string) bool {
+	if len(name) < minMailbox || len(name) > maxMailbox || strings.Contains(name, "..") {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		alphanumeric := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
+		inside := i > 0 && i < len(name)-1
+		if !alphanumeric && !(inside && (c == '.' || c == '-')) {
+			return false
+		}
+	}
+	return true
+}
+
+// domain is the mail domain that name means, one of this server's.
+func (m *Mailbox) domain(name string) (string, error) {
+	if name == "" && len(m.c.Domains) > 0 {
+		return m.c.Domains[0], nil
+	}
+	ascii, err := idna.Lookup.ToASCII(name)
+	for _, d := range m.c.Domains {
+		if err == nil && d == ascii {
+			return d, nil
+		}
+	}
+	return "", openmail.FieldErrorf(openmail.CodeInvalidDomain, "domain", "This server receives mail for %s only.", strings.Join(m.c.Domains, ", "))
+}
+
+// Inbox returns one.
+func (m *Mailbox) Inbox(ctx context.Context, scope openmail.Scope, inbox string) (openmail.Inbox, error) {
+	if err := reach(scope, inbox); err != nil {
+		return openmail.Inbox{}, err
+	}
+	return m.c.Inboxes.Inbox(ctx, scope, inbox)
+}
+
+// Inboxes returns a page of them, newest first, and how many there are. To a
+// scope that is limited to one inbox there is just that one.
+func (m *Mailbox) Inboxes(ctx context.Context, scope openmail.Scope, p openmail.Page) ([]openmail.Inbox, int, error) {
+	return m.c.Inboxes.Inboxes(ctx, scope, page(p))
+}
+
+// SetDisplayName changes what stands before the address in From; "" clears it.
+func (m *Mailbox) SetDisplayName(ctx context.Context, scope openmail.Scope, inbox, name string) (openmail.Inbox, error) {
+	if err := scope.NeedAccount("change an inbox"); err != nil {
+		return openmail.Inbox{}, err
+	}
+	if err := checkText("displayName", name, maxDisplayName); err != nil {
+		return openmail.Inbox{}, err
+	}
+	in, err := m.c.Inboxes.Inbox(ctx, scope, inbox)
+	if err != nil {
+		return openmail.Inbox{}, err
+	}
+	in.DisplayName = name
+	return in, m.c.Inboxes.UpdateInbox(ctx, scope, in)
+}
+
+// DeleteInbox removes an inbox for good with everything in it, and revokes its
+// keys.
+func (m *Mailbox) DeleteInbox(ctx context.Context, scope openmail.Scope, inbox string) error {
+	if err := scope.NeedAccount("delete an inbox"); err != nil {
+		return err
+	}
+	return m.c.Inboxes.DeleteInbox(ctx, scope, inbox, time.Now())
+}

@@ -1,0 +1,62 @@
+// Package mailbox is the room in which inboxes, threads and messages are read
+// and changed, and the rules kept of who may write to them.
+//
+// Every method takes the scope of whoever asks. What lies outside it is not
+// found; what a key that is limited to one inbox may not do at all is refused
+// with openmail.CodeForbidden and the boundary that it would have crossed.
+package mailbox
+
+import (
+	"sync"
+
+	"openmail"
+)
+
+// Limits of a page of a list.
+const (
+	DefaultPage = 50
+	MaxPage     = 100
+)
+
+// Config is what a Mailbox works with: every field is needed.
+type Config struct {
+	Inboxes    Inboxes
+	Mail       Mail
+	Changes    MailChanges
+	Raws       Raws
+	Policies   Policies
+	Quarantine Quarantine
+	// Domains are the mail domains of this server, the default one first, in
+	// lower case and ASCII.
+	Domains []string
+}
+
+// Mailbox reads and changes what an account has.
+type Mailbox struct {
+	c Config
+
+	// policy is held while a policy is read, changed and written: this
+	// process makes no two changes at once.
+	policy sync.Mutex
+}
+
+// New returns a Mailbox.
+func New(c Config) *Mailbox { return &Mailbox{c: c} }
+
+// page brings a page within bounds: the limit is DefaultPage when there is
+// none, and never above MaxPage.
+func page(p openmail.Page) openmail.Page {
+	if p.Limit <= 0 {
+		p.Limit = DefaultPage
+	}
+	return openmail.Page{Limit: min(p.Limit, MaxPage), Offset: max(p.Offset, 0)}
+}
+
+// reach refuses what is asked of an inbox other than the one that scope is
+// limited to. It says so of every other inbox, whether it exists or not.
+func reach(scope openmail.Scope, inbox string) error {
+	if scope.Inbox == "" || scope.Inbox == inbox {
+		return nil
+	}
+	return openmail.Errorf(openmail.CodeForbidden, "This key reaches the inbox %s only.", scope.Inbox)
+}
