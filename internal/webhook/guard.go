@@ -1,0 +1,195 @@
+package webhook
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"code.dny.dev/ssrf"
+)
+
+// refusal is why the guard turns a destination away. It tells nothing of what
+// is there, so the owner of the endpoint may read it.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+const (
+	refusedAddress refusal = "the address is not one that webhooks may reach"
+	refusedPort    refusal = "the port is not one that webhooks may reach: 80, 443 and 8000 to 8999 are"
+)
+
+// guard says where a post may go: the public internet on the usual ports, and
+// what the operator opened beside it. It judges the address that is about to be
+// connected to, so it makes no difference how that was spelled, or what a name
+// resolved to a moment ago.
+type guard struct {
+	open   []opening
+	public *ssrf.Guardian // which addresses are the public internet
+}
+
+// opening is a destination that the operator opened: a name or a prefix.
+type opening struct {
+	name   string       // lower case; "" when it is a prefix
+	prefix netip.Prefix // without zones and IPv4-mapped addresses
+	port   uint16       // 0: any
+}
+
+// newGuard reads what is open: names, addresses, either with a port, and CIDRs.
+func newGuard(allow []string) (*guard, error) {
+	g := &guard{public: ssrf.New(
+		ssrf.WithAnyPort(),
+		// Azure's metadata and agent service has an address that is not
+		// in any registry of special ones.
+		ssrf.WithDeniedV4Prefixes(netip.PrefixFrom(netip.AddrFrom4([4]byte{168, 63, 129, 16}), 32)),
+	)}
+	for _, s := range allow {
+		o, err := parseOpening(s)
+		if err != nil {
+			return nil, fmt.Errorf("webhook-allow %q: %w", s, err)
+		}
+		g.open = append(g.open, o)
+	}
+	return g, nil
+}
+
+func parseOpening(s string) (opening, error) {
+	if strings.Contains(s, "/") {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return opening{}, fmt.Errorf("not a CIDR: %w", err)
+		}
+		return opening{prefix: unmapPrefix(p)}, nil
+	}
+	host, port := s, uint16(0)
+	if h, p, err := net.SplitHostPort(s); err == nil {
+		n, err := strconv.ParseUint(p, 10, 16)
+		if err != nil || n == 0 {
+			return opening{}, fmt.Errorf("%q is not a port", p)
+		}
+		host, port = h, uint16(n)
+	}
+	return openHost(strings.Trim(host, "[]"), port)
+}
+
+func openHost(host string, port uint16) (opening, error) {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		ip = ip.WithZone("").Unmap()
+		return opening{prefix: netip.PrefixFrom(ip, ip.BitLen()), port: port}, nil
+	}
+	name := strings.ToLower(host)
+	if err := checkName(name); err != nil {
+		return opening{}, err
+	}
+	return opening{name: name, port: port}, nil
+}
+
+// unmapPrefix is p in IPv4 where it holds IPv4-mapped addresses only.
+func unmapPrefix(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked()
+}
+
+// opensName reports whether the operator opened that name on that port. Where
+// such a name leads is the operator's business.
+func (g *guard) opensName(name string, port uint16) bool {
+	return slices.ContainsFunc(g.open, func(o opening) bool {
+		return o.name != "" && o.name == name && (o.port == 0 || o.port == port)
+	})
+}
+
+// opensAddr reports whether the operator opened that address on that port.
+// Whoever opened 127.0.0.1 opened ::1 too: localhost is both.
+func (g *guard) opensAddr(to netip.AddrPort) bool {
+	v4Loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	return slices.ContainsFunc(g.open, func(o opening) bool {
+		within := o.prefix.Contains(to.Addr()) ||
+			to.Addr() == netip.IPv6Loopback() && o.prefix.Contains(v4Loopback)
+		return o.name == "" && within && (o.port == 0 || o.port == to.Port())
+	})
+}
+
+// control is the net.Dialer's: address is the one that is about to be
+// connected to.
+func (g *guard) control(_, address string, _ syscall.RawConn) error {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return refusedAddress
+	}
+	return g.permit(to)
+}
+
+// permit returns nil or a refusal. An IPv6 address that carries an IPv4 one is
+// permitted only where both are, since a gateway may lead to either: opening
+// the prefix of a gateway does not open the private network behind it.
+func (g *guard) permit(to netip.AddrPort) error {
+	ip := to.Addr().WithZone("").Unmap()
+	if err := g.permitOuter(netip.AddrPortFrom(ip, to.Port())); err != nil {
+		return err
+	}
+	inner, carries := embedded(ip)
+	if carries && len(inner) == 0 {
+		return refusedAddress
+	}
+	for _, v4 := range inner {
+		if err := g.permitOuter(netip.AddrPortFrom(v4, to.Port())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *guard) permitOuter(to netip.AddrPort) error {
+	switch {
+	case g.opensAddr(to):
+		return nil
+	case g.public.SafeAddr(to.Addr()) != nil:
+		return refusedAddress
+	case !usualPort(to.Port()):
+		return refusedPort
+	}
+	return nil
+}
+
+func usualPort(p uint16) bool { return p == 80 || p == 443 || p >= 8000 && p <= 8999 }
+
+// embedded lists the IPv4 addresses that an IPv6 address carries. carries is
+// true when it has a form that carries one, even if none can be read.
+func embedded(ip netip.Addr) (inner []netip.Addr, carries bool) {
+	if !ip.Is6() || ip.IsLoopback() || ip.IsUnspecified() {
+		return nil, false
+	}
+	b := ip.As16()
+	v4 := func(i, j, k, l int) netip.Addr { return netip.AddrFrom4([4]byte{b[i], b[j], b[k], b[l]}) }
+	last := v4(12, 13, 14, 15)
+	switch {
+	case inPrefix(b, "\x20\x02"): // 6to4, RFC 3056 section 2
+		return []netip.Addr{v4(2, 3, 4, 5)}, true
+	case inPrefix(b, "\x20\x01\x00\x00"): // Teredo, RFC 4380 section 4: server, client inverted
+		client := netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]})
+		return []netip.Addr{v4(4, 5, 6, 7), client}, true
+	case inPrefix(b, "\x00\x64\xff\x9b\x00\x01"): // local NAT64, RFC 8215
+		return localNAT64(v4(6, 7, 9, 10), last), true
+	case inPrefix(b, "\x00\x64\xff\x9b\x00\x00\x00\x00\x00\x00\x00\x00"), // NAT64, RFC 6052 section 2.1
+		inPrefix(b, "\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\x00\x00"), // IPv4-translated, RFC 2765 section 2.1
+		inPrefix(b, "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), // IPv4-compatible, RFC 4291 section 2.5.5.1
+		b[8]&^2 == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe:     // ISATAP, RFC 5214 section 6.1
+		return []netip.Addr{last}, true
+	}
+	return nil, false
+}
+
+func inPrefix(b [16]byte, prefix string) bool { return string(b[:len(prefix)]) == prefix }
+
+// localNAT64 picks the readings of an address in 64:ff9b:1::/48 by RFC 6052
+// section 2.2: the network's own prefix may be as long as /48 or /96. A reading
+// in 0.0.0.0/8 is the padding of the other length.
+func localNAT64(readings ...netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(readings, func(ip netip.Addr) bool { return ip.As4()[0] == 0 })
+}
