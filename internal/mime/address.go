@@ -37,8 +37,8 @@ type addressParser struct {
 	bracket bool            // there was a <>
 	bare    bool            // phrase holds an unquoted @
 
-	noQuote, noComment, noAngle bool // no closing one follows
-	full                        bool
+	noQuote, noComment bool // no closing one follows
+	full               bool
 }
 
 func (p *addressParser) parse() {
@@ -67,8 +67,7 @@ func (p *addressParser) parse() {
 	p.finish()
 }
 
-// quoted reads a quoted string whose opening quote was just read. Before an @
-// it is a local part and keeps its quotes.
+// quoted reads a quoted string whose opening quote was just read.
 func (p *addressParser) quoted() {
 	if p.noQuote {
 		return
@@ -82,10 +81,10 @@ func (p *addressParser) quoted() {
 			text.WriteByte(p.s[i])
 		case c == '"':
 			if i+1 < len(p.s) && p.s[i+1] == '@' {
-				p.phrase.WriteString(p.s[p.pos-1 : i+1])
-			} else {
-				p.phrase.WriteString(text.String())
+				p.quotedLocal(i + 1)
+				return
 			}
+			p.phrase.WriteString(text.String())
 			p.pos = i + 1
 			return
 		default:
@@ -93,6 +92,18 @@ func (p *addressParser) quoted() {
 		}
 	}
 	p.noQuote = true
+}
+
+// quotedLocal reads an address without brackets whose local part is a quoted
+// string, which keeps its quotes; it ends before the @ at the index at.
+func (p *addressParser) quotedLocal(at int) {
+	end := len(p.s)
+	if i := strings.IndexAny(p.s[at:], ",; \t<>()\""); i >= 0 {
+		end = at + i
+	}
+	p.r.visited += int64(end - at)
+	p.angle, p.bracket = p.s[p.pos-1:end], true
+	p.pos = end
 }
 
 // commented reads a comment, which may hold comments, whose opening
@@ -125,15 +136,15 @@ func (p *addressParser) commented() {
 }
 
 // angled reads an address in brackets whose opening one was just read. Without
-// a closing one it ends at a comma or at white space.
+// a closing one before the next address it ends at a comma or at white space.
 func (p *addressParser) angled() {
 	rest := p.s[p.pos:]
-	end, skip := -1, 1
-	if !p.noAngle {
-		end = strings.IndexByte(rest, '>')
+	stop := "<>,"
+	if strings.HasPrefix(rest, "@") || strings.HasPrefix(rest, `"`) {
+		stop = "<>" // a route and a quoted local part may have commas
 	}
-	if end < 0 {
-		p.noAngle = true
+	end, skip := strings.IndexAny(rest, stop), 1
+	if end < 0 || rest[end] != '>' {
 		p.r.defect(defectInvalidAddress)
 		if end = strings.IndexAny(rest, ",; \t"); end < 0 {
 			end = len(rest)
@@ -234,12 +245,12 @@ func (p *addressParser) address() (openmail.Address, bool) {
 // other words are a name.
 func splitBare(phrase string) (name, addr string) {
 	if strings.IndexByte(phrase, ' ') < 0 && strings.IndexByte(phrase, '\t') < 0 {
-		return "", strings.Trim(phrase, ">")
+		return "", strings.Trim(phrase, "<>()'")
 	}
 	var others []string
 	for _, w := range strings.Fields(phrase) {
 		if addr == "" && strings.IndexByte(w, '@') > 0 {
-			addr = strings.Trim(w, ">[]'")
+			addr = strings.Trim(w, "<>()'")
 			continue
 		}
 		others = append(others, w)

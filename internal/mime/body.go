@@ -186,20 +186,33 @@ func (r *reader) textFault(fault openmail.Defect) {
 // decoded is a part's body, decoded, of limit bytes at most; a longer one ends
 // with a line.
 func (r *reader) decoded(p *part, limit int) []byte {
-	src := r.raw[p.start:p.end]
-	size := r.size(p.encoding, src)
-	b := src
+	b := r.raw[p.start:p.end]
+	r.visited += int64(len(b))
 	if opaque(p.encoding) {
-		b = make([]byte, min(size, int64(limit)))
-		n, _ := io.ReadFull(decoder(p.encoding, src), b) // size says how much there is
-		b = b[:n]
+		b = r.decode(p.encoding, b, limit)
 	}
-	if size > int64(limit) {
+	if len(b) > limit {
 		r.cut(defectTextTooLarge)
-		b = b[:min(len(b), limit)]
+		b = b[:limit]
 		b = b[:bytes.LastIndexByte(b, '\n')+1]
 	}
 	return b
+}
+
+// decode is src decoded, or its first limit + 1 bytes.
+func (r *reader) decode(encoding string, src []byte, limit int) []byte {
+	if encoding == encodingQuoted { // it never grows: one pass will do
+		d := quotedReader{src: src}
+		b := make([]byte, min(len(src), limit+1))
+		n, _ := io.ReadFull(&d, b) // fails at the end of src only
+		if d.invalid {
+			r.defect(defectInvalidQuoted)
+		}
+		return b[:n]
+	}
+	b := make([]byte, min(r.size(encoding, src), int64(limit)+1))
+	n, _ := io.ReadFull(decoder(encoding, src), b) // size says how much there is
+	return b[:n]
 }
 
 // opaque reports whether an encoding changes the bytes.

@@ -121,12 +121,9 @@ func htmlToUTF8(b []byte, name string) (string, openmail.Defect) {
 	if charsetName(name) != "" || utf8.Valid(b) {
 		return toUTF8(b, name)
 	}
-	enc, _, certain := charset.DetermineEncoding(b, "")
-	if !certain {
-		return toUTF8(b, "")
-	}
+	enc, found, _ := charset.DetermineEncoding(b, "")
 	out, err := enc.NewDecoder().Bytes(b)
-	if err != nil {
+	if err != nil || found == "windows-1252" { // the default there, too
 		return toUTF8(b, "")
 	}
 	return clean(string(out))

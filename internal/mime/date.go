@@ -133,6 +133,9 @@ func (d *dateParts) clock(w string) bool {
 }
 
 func (d *dateParts) zone(w string) bool {
+	if d.hour < 0 && d.year < 0 { // 23-November-2026
+		return isDigits(w[1:]) && d.number(w[1:])
+	}
 	digits := strings.ReplaceAll(w[1:], ":", "")
 	n, err := strconv.Atoi(digits)
 	if err != nil || n < 0 {

@@ -195,7 +195,11 @@ func (d *quotedReader) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	for n < len(p) && len(d.src) > 0 {
+	for {
+		n += d.plain(p[n:])
+		if n == len(p) || len(d.src) == 0 {
+			break
+		}
 		c := d.src[0]
 		switch {
 		case d.literal > 0:
@@ -221,6 +225,24 @@ func (d *quotedReader) Read(p []byte) (n int, err error) {
 		return 0, io.EOF
 	}
 	return n, nil
+}
+
+// plain copies what stands for itself at first sight.
+func (d *quotedReader) plain(p []byte) int {
+	if d.literal > 0 {
+		return 0
+	}
+	src, i := d.src, 0
+	for i < len(p) && i < len(src) {
+		c := src[i]
+		if c == '=' || (c == ' ' || c == '\t') && (i+1 == len(src) || src[i+1] <= ' ') {
+			break
+		}
+		i++
+	}
+	copy(p, src[:i])
+	d.src = src[i:]
+	return i
 }
 
 // skipTrailing drops the first from bytes of src and the white space after

@@ -21,14 +21,20 @@ const maxStack = 512
 // It works on tokens, not on a tree: time grows with the size alone, however
 // deep elements are nested.
 func TextFromHTML(doc string) (text string, hidden bool) {
-	c := converter{z: html.NewTokenizer(strings.NewReader(doc)), last: map[atom.Atom]int{}}
+	c := convert(doc)
+	return cutString(strings.TrimRight(c.out.b.String(), " \n"), maxText), c.hidden
+}
+
+func convert(doc string) *converter {
+	c := &converter{z: html.NewTokenizer(strings.NewReader(doc)), last: map[atom.Atom]int{}}
 	if containsFold(doc, "<style") {
 		c.sheet = readSheets(doc)
 	}
 	c.base = look{fg: color{known: true}, bg: color{r: 255, g: 255, b: 255, known: true}}
 	for c.out.b.Len() <= maxText && c.token() {
+		c.visited += int64(len(c.z.Raw()))
 	}
-	return cutString(strings.TrimRight(c.out.b.String(), " \n"), maxText), c.hidden
+	return c
 }
 
 // converter reads tokens and keeps the elements that are open.
@@ -42,6 +48,8 @@ type converter struct {
 	skip   bool              // what comes next is a script, a style sheet or a title
 	out    textWriter
 	hidden bool
+
+	visited int64 // bytes read and elements closed: what the growth tests measure
 }
 
 // element is an open element.
@@ -105,7 +113,7 @@ func (c *converter) start() {
 	}
 	l := c.look().within(tag, c.sheet.styleOf(string(name), attrs), attrs)
 	c.imply(tag)
-	if !l.hidden() {
+	if !l.gone && (tag != atom.Hr || !l.hidden()) {
 		c.out.open(tag)
 	}
 	if !void(tag) {
@@ -202,11 +210,12 @@ func (c *converter) closeAt(at int) {
 
 func (c *converter) pop() element {
 	e := c.stack[len(c.stack)-1]
+	c.visited++
 	c.stack = c.stack[:len(c.stack)-1]
 	if c.last[e.tag] = e.previous; e.previous == 0 {
 		delete(c.last, e.tag)
 	}
-	if !e.look.hidden() {
+	if !e.look.gone {
 		if e.link != "" {
 			c.out.link(e.link, e.from)
 		}

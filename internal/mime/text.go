@@ -32,10 +32,7 @@ func (w *textWriter) text(s string) {
 		return
 	}
 	for len(s) > 0 {
-		i := strings.IndexFunc(s, isBlank)
-		if i < 0 {
-			i = len(s)
-		}
+		i := wordEnd(s)
 		if word := withoutInvisible(s[:i]); word != "" {
 			w.word(word)
 		}
@@ -46,6 +43,23 @@ func (w *textWriter) text(s string) {
 		_, size := utf8.DecodeRuneInString(s[i:])
 		s = s[i+size:]
 	}
+}
+
+// wordEnd is where the first word of s ends.
+func wordEnd(s string) int {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			if n := strings.IndexFunc(s[i:], isBlank); n >= 0 {
+				return i + n
+			}
+			return len(s)
+		}
+		if c == ' ' || '\t' <= c && c <= '\r' {
+			return i
+		}
+	}
+	return len(s)
 }
 
 func (w *textWriter) preformatted(s string) {
@@ -100,7 +114,7 @@ func (w *textWriter) breakLines(n int) {
 
 // open lays out a start tag.
 func (w *textWriter) open(tag atom.Atom) {
-	w.breakLines(blockBreaks(tag))
+	w.breakLines(w.breaksAround(tag))
 	switch tag {
 	case atom.Br:
 		w.breaks = min(w.breaks+1, 2)
@@ -143,7 +157,15 @@ func (w *textWriter) close(tag atom.Atom) {
 	case atom.Li:
 		w.marker = ""
 	}
-	w.breakLines(blockBreaks(tag))
+	w.breakLines(w.breaksAround(tag))
+}
+
+// breaksAround is blockBreaks, with lists close to the items they are in.
+func (w *textWriter) breaksAround(tag atom.Atom) int {
+	if (tag == atom.Ul || tag == atom.Ol) && len(w.lists) > 0 {
+		return 1
+	}
+	return blockBreaks(tag)
 }
 
 // link writes a link's address after its text, which starts at from, unless

@@ -62,6 +62,7 @@ func (d *wordDecoder) decode(s string) string {
 		s = s[i+n:]
 	}
 	d.literal(s)
+	d.flush()
 	return d.out.String()
 }
 
