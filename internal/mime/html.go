@@ -111,8 +111,8 @@ func (c *converter) start() {
 	case atom.Noscript:
 		c.z.NextIsNotRawText()
 	}
-	l := c.look().within(tag, c.sheet.styleOf(string(name), attrs), attrs)
 	c.imply(tag)
+	l := c.look().within(tag, c.sheet.styleOf(string(name), attrs), attrs)
 	if !l.gone && (tag != atom.Hr || !l.hidden()) {
 		c.out.open(tag)
 	}
