@@ -63,15 +63,6 @@ func (h *header) first(k fieldKind) []byte {
 	return nil
 }
 
-func (h *header) count(k fieldKind) (n int) {
-	for i := range h.fields {
-		if h.fields[i].kind == k {
-			n++
-		}
-	}
-	return n
-}
-
 // unfold joins the lines of a field's value (RFC 5322 section 2.2.3).
 func unfold(v []byte) []byte {
 	v = bytes.TrimSpace(v)

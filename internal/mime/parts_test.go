@@ -23,6 +23,18 @@ func TestParseDateReadsWhatMailsHave(t *testing.T) {
 		"Mon Nov 23 09:00:00 2026",
 		"23-Nov-2026 10:00:00 +01:00",
 		"Mon,23 Nov 2026 09:00:00.123",
+		"23 Nov 2026 05:00:00 EDT",
+		"23 Nov 2026 04:00:00 CDT",
+		"23 Nov 2026 03:00:00 CST",
+		"23 Nov 2026 03:00:00 MDT",
+		"23 Nov 2026 02:00:00 MST",
+		"23 Nov 2026 02:00:00 PDT",
+		"23 Nov 2026 01:00:00 PST",
+		"23 Nov 2026 10:00:00 CET",
+		"23 Nov 2026 11:00:00 CEST",
+		"23 Nov 2026 18:00:00 JST",
+		"23 Nov 2026 09:00:00 UT",
+		"23 Nov 2026 09:00:00 XYZ",
 		"2026-11-23T10:00:00+01:00",
 	} {
 		if got, ok := parseDate(s); !ok || !got.Equal(want) || got.Location() != time.UTC {
@@ -155,5 +167,47 @@ func TestTextFromHTMLShowsWhatIsSeen(t *testing.T) {
 		if text, hidden := TextFromHTML(c.doc); text != c.want || hidden != c.hidden {
 			t.Errorf("TextFromHTML(%q) = %q, %v; want %q, %v", c.doc, text, hidden, c.want, c.hidden)
 		}
+	}
+}
+
+func TestStylesThatHideAreToldFromThoseThatDoNot(t *testing.T) {
+	for style, hides := range map[string]bool{
+		"font-size:1px": true, "font-size:0.05em": true, "font-size:5%": true, "font-size:0.1rem": true, "font:0px/1 serif": true,
+		"font-size:small": false, "font-size:11pt": false, "font-size:0.9em": false, "font:bold 12px/1 serif": false,
+		"color:#fff": true, "color:#ffff": true, "color:#fffffff0": true, "color:rgb(100%, 100%, 100%)": true,
+		"color:rgb(255 255 255 / 50%)": true, "color:#0000": true, "color:whitesmoke": true, "color:snow": true,
+		"color:#777": false, "color:red": false, "color:nonsense": false, "color:inherit": false, "color:rgb(1)": false,
+		"color:#fff;background:#00f url(x.png)": false, "color:#fff;background:url(x.png)": false,
+		"color:#fff;background:no-repeat navy-ish #000080": false, "background:yellow;color:#ff0": true,
+		"background:lime;color:#00ff00": true, "background:green;color:#008000": true, "background:gray;color:grey": true,
+		"background:blue;color:#0000ff": true, "background:linear-gradient(#fff,#000);color:#fff": false,
+		"position:absolute;top:-2000px": true, "position:fixed;left:-50em": true, "position:relative;left:-100vw": true,
+		"position:absolute;left:-20px": false, "left:-9999px": false, "margin-left:-9999px": true, "text-indent:-2em": false,
+		"clip-path:inset(50%)": true, "clip-path:circle(10px)": false, "transform:scale(1)": false,
+		"height:0": false, "height:0;overflow:hidden": true, "max-width:1px;overflow:clip": true, "width:0.5em;overflow:hidden": false,
+		"opacity:0%": true, "opacity:.01": true, "opacity:0.8": false, "filter:opacity(0)": true,
+		"display:none;display:inline": false, "display:none!important;display:inline": true, "visibility:collapse": true,
+		"visibility:inherit": false,
+	} {
+		text, hidden := TextFromHTML("<p style='" + style + "'>text</p>")
+		if hidden != hides || (text == "") != hides {
+			t.Errorf("%s: text %q, hidden %v; want hidden %v", style, text, hidden, hides)
+		}
+	}
+}
+
+func TestCharsetsAreFoundByTheNamesThatMailUses(t *testing.T) {
+	for name, in := range map[string]string{
+		"CP932": "\x82\xa0", `"sjis"`: "\x82\xa0", "Shift-JIS": "\x82\xa0", "utf-16": "\x30\x42", "utf-16le": "\x42\x30",
+		"utf-32": "\x00\x00\x30\x42", "UTF8;": "\xe3\x81\x82", "": "\xe3\x81\x82", "ms936": "\xa4\xa2", "gb2312": "\xa4\xa2",
+		"cp949": "\xaa\xa2", "windows-950": "\xc6\xe8", "hz-gb-2312": "~{$\"~}", "x-nobody-knows": "\xe3\x81\x82",
+	} {
+		got, fault := toUTF8([]byte(in), name)
+		if got != "あ" || (fault != "") != (name == "x-nobody-knows") {
+			t.Errorf("%s: %q, fault %q", name, got, fault)
+		}
+	}
+	if got, fault := toUTF8([]byte("\xe9\x80"), "ANSI"); got != "é€" || fault != "" {
+		t.Errorf("ansi: %q, fault %q", got, fault)
 	}
 }
