@@ -38,3 +38,13 @@ func (s Scope) NeedAccount(doing string) error {
 	}
 	return Errorf(CodeForbidden, "This key reaches one inbox only: it cannot %s.", doing)
 }
+
+// NeedInbox is the error that answers a caller who is limited to another inbox
+// than this, and nil for everybody else. It says the same of every other
+// inbox, whether there is such a one or not.
+func (s Scope) NeedInbox(inbox string) error {
+	if s.Inbox == "" || s.Inbox == inbox {
+		return nil
+	}
+	return Errorf(CodeForbidden, "This key reaches the inbox %s only.", s.Inbox)
+}

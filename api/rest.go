@@ -34,9 +34,9 @@ type Inbox struct {
 type InboxCreate struct {
 	MailboxName string  `json:"mailboxName,omitempty" doc:"The part before the @: 3 to 30 lower-case letters, digits, dots, hyphens. Left out: 8 random characters"`
 	Username    string  `json:"username,omitempty" doc:"Another name of mailboxName"`
-	DisplayName *string `json:"displayName,omitempty" maxLength:"200"`
+	DisplayName *string `json:"displayName,omitempty" maxLength:"200" nullable:"true"`
 	Domain      string  `json:"domain,omitempty" doc:"Left out: the server's default mail domain"`
-	ExternalID  *string `json:"externalId,omitempty" maxLength:"255" doc:"Your own name for it, echoed"`
+	ExternalID  *string `json:"externalId,omitempty" maxLength:"255" nullable:"true" doc:"Your own name for it, echoed"`
 }
 
 // InboxUpdate changes an inbox. A field left out stays; null clears.
@@ -117,6 +117,14 @@ type Thread struct {
 	MessageCount  int    `json:"messageCount"`
 }
 
+// ThreadUpdate marks a thread. Both spellings mean the same; one is needed.
+type ThreadUpdate struct {
+	IsRead      *bool `json:"isRead,omitempty"`
+	IsReadSnake *bool `json:"is_read,omitempty" doc:"Another spelling of isRead"`
+
+	_ struct{} `additionalProperties:"true"`
+}
+
 // ThreadMessages is a whole conversation, oldest first.
 type ThreadMessages struct {
 	ThreadID string    `json:"threadId"`
@@ -149,13 +157,13 @@ type APIKey struct {
 	TokenPrefix string  `json:"tokenPrefix"`
 	Last4       string  `json:"last4"`
 	CreatedAt   Time    `json:"createdAt"`
-	LastUsedAt  Time    `json:"lastUsedAt"`
+	LastUsedAt  Time    `json:"lastUsedAt" nullable:"true"`
 	Token       string  `json:"token,omitempty"`
 }
 
 // APIKeyCreate asks for a new key.
 type APIKeyCreate struct {
-	Name *string `json:"name,omitempty" maxLength:"255"`
+	Name *string `json:"name,omitempty" maxLength:"255" nullable:"true"`
 }
 
 // Event is one entry of the event log with the state of its delivery.
@@ -169,9 +177,9 @@ type Event struct {
 	Reason        *string         `json:"reason" doc:"Why it failed: no_route, exhausted, gone"`
 	Channel       *string         `json:"channel" enum:"websocket,webhook"`
 	Attempts      int             `json:"attempts"`
-	NextAttemptAt Time            `json:"nextAttemptAt"`
+	NextAttemptAt Time            `json:"nextAttemptAt" nullable:"true"`
 	OccurredAt    Time            `json:"occurredAt"`
-	DeliveredAt   Time            `json:"deliveredAt"`
+	DeliveredAt   Time            `json:"deliveredAt" nullable:"true"`
 	Payload       json.RawMessage `json:"payload,omitempty" doc:"Exactly what goes over the wire; only when one event is asked for"`
 }
 
@@ -325,7 +333,7 @@ type Socket struct {
 	EventTypes    []string `json:"eventTypes" nullable:"false"`
 	Behind        int64    `json:"behind" doc:"Events between the socket and the head of the log"`
 	Unconfirmed   int      `json:"unconfirmed" doc:"Events pushed that await their receipt"`
-	LastReceiptAt Time     `json:"lastReceiptAt"`
+	LastReceiptAt Time     `json:"lastReceiptAt" nullable:"true"`
 }
 
 // Ticket opens one socket, once, within a minute.

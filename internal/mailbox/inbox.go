@@ -114,7 +114,7 @@ func (m *Mailbox) domain(name string) (string, error) {
 
 // Inbox returns one.
 func (m *Mailbox) Inbox(ctx context.Context, scope openmail.Scope, inbox string) (openmail.Inbox, error) {
-	if err := reach(scope, inbox); err != nil {
+	if err := scope.NeedInbox(inbox); err != nil {
 		return openmail.Inbox{}, err
 	}
 	return m.c.Inboxes.Inbox(ctx, scope, inbox)

@@ -51,12 +51,3 @@ func page(p openmail.Page) openmail.Page {
 	}
 	return openmail.Page{Limit: min(p.Limit, MaxPage), Offset: max(p.Offset, 0)}
 }
-
-// reach refuses what is asked of an inbox other than the one that scope is
-// limited to. It says so of every other inbox, whether it exists or not.
-func reach(scope openmail.Scope, inbox string) error {
-	if scope.Inbox == "" || scope.Inbox == inbox {
-		return nil
-	}
-	return openmail.Errorf(openmail.CodeForbidden, "This key reaches the inbox %s only.", scope.Inbox)
-}

@@ -1,0 +1,156 @@
+package httpapi
+
+import (
+	"time"
+
+	"openmail"
+	"openmail/api"
+	"openmail/internal/mailbox"
+)
+
+// The spelling of our words on the wire. What may be null is null exactly when
+// the word is empty.
+
+func each[A, B any](in []A, f func(A) B) []B {
+	out := make([]B, len(in))
+	for i, v := range in {
+		out[i] = f(v)
+	}
+	return out
+}
+
+func list[A, B any](in []A, total int, f func(A) B) api.List[B] {
+	return api.List[B]{Data: each(in, f), Total: total}
+}
+
+func orEmpty(p *string) string {
+	if p == nil {
+		return ""
+	}
+	return *p
+}
+
+func orNull[S ~string](s S) *string {
+	if s == "" {
+		return nil
+	}
+	text := string(s)
+	return &text
+}
+
+func notNull[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+func at(t time.Time) api.Time { return api.Time{Time: t} }
+
+func inboxJSON(in openmail.Inbox) api.Inbox {
+	return api.Inbox{
+		ID: in.ID, Address: in.Address, DisplayName: orNull(in.DisplayName),
+		ExternalID: orNull(in.ExternalID), CreatedAt: at(in.CreatedAt),
+	}
+}
+
+func threadJSON(t openmail.Thread) api.Thread {
+	return api.Thread{
+		ID: t.ID, InboxID: t.Inbox, Subject: t.Subject, IsRead: t.IsRead, MessageCount: t.MessageCount,
+		LastMessageAt: at(t.LastMessageAt), CreatedAt: at(t.CreatedAt),
+	}
+}
+
+func (s *Server) messageJSON(m openmail.Message) api.Message {
+	out := api.Message{
+		ID: m.ID, ThreadID: m.Thread, InboxID: m.Inbox, Direction: string(m.Direction), Status: string(m.Status),
+		FromAddr: m.From.String(), ToAddr: m.ToAddr, HeaderTo: orNull(m.HeaderTo), DeliveryRole: orNull(m.DeliveryRole),
+		CC: notNull(m.CC), Subject: m.Subject, BodyText: m.BodyText, BodyHTML: m.BodyHTML, CreatedAt: at(m.CreatedAt),
+		RFCMessageID: m.RFCMessageID, InReplyTo: m.InReplyTo, References: notNull(m.References),
+		RawURL: s.c.Links.Raw(m.ID), SizeBytes: m.SizeBytes,
+		HiddenText: m.HiddenText, Partial: m.Partial,
+		Defects: each(m.Defects, func(d openmail.Defect) string { return string(d) }),
+		Attachments: each(m.Attachments, func(a openmail.Attachment) api.Attachment {
+			return api.Attachment{
+				Filename: a.Filename, ContentType: a.ContentType, SizeBytes: a.SizeBytes,
+				URL: s.c.Links.Attachment(m.ID, a.Filename),
+			}
+		}),
+	}
+	if m.Direction == openmail.Inbound {
+		out.Envelope = &api.Envelope{MailFrom: m.Envelope.MailFrom, RcptTo: m.Envelope.RcptTo, Role: string(m.EnvelopeRole)}
+	}
+	return out
+}
+
+func keyJSON(k openmail.Key) api.APIKey {
+	return api.APIKey{
+		ID: k.ID, Name: orNull(k.Name), InboxID: orNull(k.Inbox), TokenPrefix: k.Prefix, Last4: k.Last4,
+		CreatedAt: at(k.CreatedAt), LastUsedAt: at(k.LastUsedAt),
+	}
+}
+
+func eventJSON(e openmail.Event) api.Event {
+	d := e.Delivery
+	out := api.Event{
+		ID: e.ID, Type: string(e.Type), InboxID: e.Inbox, ThreadID: e.Thread, MessageID: e.Message,
+		State: string(d.State), Reason: orNull(d.Reason), Channel: orNull(d.Channel), Attempts: d.Attempts,
+		OccurredAt: at(e.OccurredAt), DeliveredAt: at(d.DeliveredAt),
+	}
+	if d.State == openmail.StateDue {
+		out.NextAttemptAt = at(d.Due)
+	}
+	return out
+}
+
+// payloadJSON is the payload as the last hand-over carried it, or the first
+// would.
+func payloadJSON(e openmail.Event) []byte {
+	if e.Payload == nil {
+		return nil
+	}
+	handed := e.Delivery.DeliveredAt
+	if handed.IsZero() {
+		handed = e.OccurredAt
+	}
+	return api.Stamp(nil, e.Payload, handed, max(1, e.Delivery.Attempts))
+}
+
+func attemptJSON(a openmail.Attempt) api.Attempt {
+	return api.Attempt{
+		N: a.N, Channel: string(a.Channel), At: at(a.At), TookMS: a.Took.Milliseconds(), Status: a.Status,
+		Outcome: string(a.Outcome), Error: a.Error, Remote: a.Remote, Response: a.Response,
+	}
+}
+
+func webhookJSON(e openmail.Endpoint) api.Webhook {
+	return api.Webhook{URL: e.URL, Enabled: e.Enabled, DisabledReason: orNull(e.DisabledReason), CreatedAt: at(e.CreatedAt)}
+}
+
+// policyScope is the only scope that has a policy so far.
+const policyScope = "account"
+
+func policyJSON(p openmail.Policy) api.Policy {
+	return api.Policy{Scope: policyScope, Inbound: api.PolicySide{
+		Mode: string(p.Mode), EffectiveMode: string(p.Mode), Rules: each(p.Rules, ruleJSON),
+	}}
+}
+
+func ruleJSON(r openmail.Rule) api.Rule {
+	return api.Rule{
+		ID: r.ID, Type: string(r.Type), Value: r.Value, Direction: string(r.Direction),
+		Scope: policyScope, CreatedAt: at(r.CreatedAt),
+	}
+}
+
+func newRule(r api.RuleCreate) mailbox.NewRule {
+	return mailbox.NewRule{Type: openmail.RuleType(r.Type), Value: r.Value}
+}
+
+func quarantinedJSON(q openmail.Quarantined) api.Quarantined {
+	return api.Quarantined{
+		ID: q.ID, InboxID: q.Inbox, FromAddr: q.From.String(), Subject: q.Subject,
+		Reason: q.Verdict.Reason, RuleID: orNull(q.Verdict.Rule), SizeBytes: q.SizeBytes,
+		CreatedAt: at(q.CreatedAt), ExpiresAt: at(q.ExpiresAt),
+	}
+}

@@ -1,0 +1,135 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"openmail/api"
+)
+
+// newAPI is huma with our errors, without its own pages and links.
+func newAPI(mux *http.ServeMux, c Config) huma.API {
+	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	schemas.RegisterTypeAlias(reflect.TypeFor[api.Time](), reflect.TypeFor[time.Time]())
+	schemas.RegisterTypeAlias(reflect.TypeFor[api.Optional[string]](), reflect.TypeFor[*string]())
+	schemas.RegisterTypeAlias(reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[api.Error]())
+	a := humago.New(mux, huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "OpenMail", Version: c.Version,
+				Description: "Real mailboxes for software agents. Events come over the WebSocket at /v1/ws or by webhook.",
+			},
+			Servers: servers(c.Links.PublicURL),
+			Components: &huma.Components{
+				Schemas: schemas,
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"key": {Type: "http", Scheme: "bearer", Description: "A key of the account, or of one inbox: om_…"},
+				},
+			},
+		},
+		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		DefaultFormat: "application/json",
+		Transformers:  []huma.Transformer{translate},
+	})
+	a.UseMiddleware(begin)
+	return a
+}
+
+func servers(url string) []*huma.Server {
+	if url == "" {
+		return nil
+	}
+	return []*huma.Server{{URL: url}}
+}
+
+// route declares one operation.
+type route struct {
+	method, path string
+	id, summary  string
+	tag          string
+	status       int   // 0: 200, or 204 where nothing is answered
+	limit        int64 // bytes of its body; 0: smallBody
+	open         bool  // needs no key
+	auth         func(huma.Context, func(huma.Context))
+	responses    map[string]*huma.Response
+}
+
+// add declares an operation whose handler is called with a checked input. What
+// an error means is found out once, by translate.
+func add[I, O any](s *Server, r route, handle func(context.Context, *I) (*O, error)) {
+	huma.Register(s.api, s.operation(r), func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, &failure{err}
+		}
+		return out, nil
+	})
+}
+
+func (s *Server) operation(r route) huma.Operation {
+	op := huma.Operation{
+		Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary, Tags: []string{r.tag},
+		DefaultStatus: r.status, MaxBodyBytes: r.limit, BodyReadTimeout: readTimeout, Responses: r.responses,
+	}
+	if op.MaxBodyBytes == 0 {
+		op.MaxBodyBytes = smallBody
+	}
+	if op.Responses == nil {
+		op.Responses = map[string]*huma.Response{}
+	}
+	op.Responses["default"] = &huma.Response{
+		Description: "What went wrong",
+		Content:     map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Ref: "#/components/schemas/Error"}}},
+	}
+	if r.open {
+		return op
+	}
+	if r.auth == nil {
+		r.auth = s.authenticate
+	}
+	op.Middlewares = huma.Middlewares{r.auth}
+	op.Security = []map[string][]string{{"key": {}}}
+	return op
+}
+
+// document is the OpenAPI document of what was declared.
+func document(a huma.API) []byte {
+	doc := a.OpenAPI()
+	for _, schema := range doc.Components.Schemas.Map() {
+		for _, property := range schema.Properties {
+			// JSON Schema wants null among the values of what can be null.
+			if property.Nullable && len(property.Enum) > 0 && !slices.Contains(property.Enum, any(nil)) {
+				property.Enum = append(property.Enum, nil)
+			}
+		}
+	}
+	b, err := json.Marshal(doc)
+	if err != nil {
+		panic(err) // the declarations are part of the program
+	}
+	return b
+}
+
+// reply is an answer with a body.
+type reply[T any] struct{ Body T }
+
+// nothing is the answer 204.
+type nothing struct{}
+
+func body[T any](v T) *reply[T] { return &reply[T]{v} }
+
+// bytesOf documents an answer that is not JSON.
+func bytesOf(contentType string) *huma.Response {
+	return &huma.Response{
+		Description: "The bytes",
+		Content:     map[string]*huma.MediaType{contentType: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
+	}
+}
