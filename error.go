@@ -88,6 +88,11 @@ func FieldErrorf(code Code, field, format string, args ...any) *Error {
 	return &Error{Code: code, Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
+// ErrSync is wrapped by the error of a failed fsync. Nobody knows then what is
+// on disk, and asking again would only hide it: the process must end and start
+// again, and acknowledge nothing before.
+var ErrSync = errors.New("fsync failed")
+
 // CodeOf is the code of the Error within err, CodeInternal when there is none,
 // and "" for nil.
 func CodeOf(err error) Code {

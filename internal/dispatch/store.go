@@ -42,8 +42,8 @@ type Receipts interface {
 
 	// Redeliver takes the deliveries that the filter matches through
 	// delivery.Redeliver, at most limit of them, beginning after the given
-	// position, oldest first. It returns their events, with payloads where
-	// they became StateArmed. Fewer than limit means that no more match.
+	// position, oldest first. It returns their events with payloads, changed
+	// or not; none means that no more match.
 	Redeliver(ctx context.Context, scope openmail.Scope, f Filter, after openmail.Position, limit int, listening Listening) ([]openmail.Event, error)
 }
 

@@ -1,0 +1,418 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"openmail"
+	"openmail/internal/delivery"
+	"openmail/internal/dispatch"
+)
+
+// maxFallen bounds how many deliveries one claim takes through their deadline.
+const maxFallen = 256
+
+// Lanes implements dispatch.Queue.
+func (db *DB) Lanes(ctx context.Context, scope openmail.Scope) ([]dispatch.Lane, error) {
+	// One step into the index for each account and state, however much waits.
+	q := newQuery(`select a.id,
+		coalesce((select min(e.due_at) from event e where e.account_id = a.id and e.state = 'armed' and e.due_at > 0), 0),
+		coalesce((select min(e.due_at) from event e where e.account_id = a.id and e.state = 'due' and e.due_at > 0), 0),
+		coalesce((select min(e.due_at) from event e where e.account_id = a.id and e.state = 'posting' and e.due_at > 0), 0)
+		from account a where 1 = 1`).within(scope, "a.id", "")
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return nil, fmt.Errorf("look for what is due: %w", err)
+	}
+	lanes, err := collect(rows, func(s scanner) (l dispatch.Lane, err error) {
+		var armed, due, posting int64
+		err = s.Scan(&l.Account, &armed, &due, &posting)
+		l.Due = moment(earliest(armed, due, posting))
+		return l, err
+	})
+	return slices.DeleteFunc(lanes, func(l dispatch.Lane) bool { return l.Due.IsZero() }), err
+}
+
+// earliest is the least of the times that are not 0; 0 when all are.
+func earliest(times ...int64) int64 {
+	var least int64
+	for _, t := range times {
+		if t != 0 && (least == 0 || t < least) {
+			least = t
+		}
+	}
+	return least
+}
+
+// Claim implements dispatch.Queue.
+func (db *DB) Claim(ctx context.Context, scope openmail.Scope, c dispatch.Claim) (claimed dispatch.Claimed, err error) {
+	err = db.w.write(ctx, func(t *tx) error {
+		claimed = dispatch.Claimed{}
+		k := claiming{tx: t, db: db, ctx: ctx, Claim: c, account: scope.Account, out: &claimed}
+		return k.run()
+	})
+	if err != nil {
+		return dispatch.Claimed{}, fmt.Errorf("claim: %w", err)
+	}
+	return claimed, nil
+}
+
+// claiming is one claim under way.
+type claiming struct {
+	*tx
+	dispatch.Claim
+	db       *DB
+	ctx      context.Context
+	account  string
+	rules    delivery.Rules
+	endpoint *openmail.Endpoint // nil: no enabled one
+	out      *dispatch.Claimed
+}
+
+func (k *claiming) run() error {
+	if err := k.prepareAccount(); err != nil {
+		return err
+	}
+	for _, state := range []openmail.State{openmail.StateArmed, openmail.StatePosting} {
+		if err := k.take(state, maxFallen, delivery.Fell); err != nil {
+			return err
+		}
+	}
+	posts := k.Posts
+	if k.endpoint == nil {
+		posts = maxFallen // each ends at once
+	}
+	if err := k.take(openmail.StateDue, posts, delivery.Claimed); err != nil {
+		return err
+	}
+	return k.next()
+}
+
+func (k *claiming) prepareAccount() (err error) {
+	if k.rules, err = k.rulesOf(k.account, k.db.cfg.Rules); err != nil {
+		return err
+	}
+	e, err := k.db.endpointIn(k.tx, k.account)
+	if err == nil && e.Enabled {
+		k.endpoint = &e
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
+// rulesOf are the rules with the account's own deadline.
+func (t *tx) rulesOf(account string, rules delivery.Rules) (delivery.Rules, error) {
+	var deadline int64
+	if err := t.row("select receipt_deadline from account where id = $1", []any{account}, &deadline); err != nil {
+		return rules, fmt.Errorf("read the account: %w", err)
+	}
+	if deadline > 0 {
+		rules.Deadline = time.Duration(deadline) * time.Microsecond
+	}
+	return rules, nil
+}
+
+// take gives an input to the deliveries in a state whose time has come.
+func (k *claiming) take(state openmail.State, limit int, kind delivery.Kind) error {
+	if limit <= 0 {
+		return nil
+	}
+	rows, err := k.query("select "+fullColumns+fullFrom+` where e.account_id = $1 and e.state = $2 and e.due_at > 0 and e.due_at <= $3
+		order by e.due_at limit $4`+k.w.dialect.claimOf("e"), k.account, string(state), micros(k.At), limit)
+	if err != nil {
+		return err
+	}
+	events, err := k.db.events(k.ctx, rows)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		if err := k.step(e, kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *claiming) step(e openmail.Event, kind delivery.Kind) error {
+	before := e.Delivery
+	in := delivery.Input{Kind: kind, At: k.At, Route: k.route(e)}
+	next, changed := k.rules.Next(before, in)
+	if !changed {
+		return nil
+	}
+	if before.State == openmail.StatePosting {
+		lost := openmail.Attempt{
+			N: before.Attempts, Channel: openmail.ChannelWebhook, At: k.At, Outcome: openmail.OutcomeLost,
+			Error: "the server stopped before the answer came",
+		}
+		if err := k.attempt(e.ID, lost); err != nil {
+			return err
+		}
+	}
+	if err := k.settle(e, next); err != nil {
+		return err
+	}
+	e.Delivery = next
+	switch next.State {
+	case openmail.StatePosting:
+		k.out.Posts = append(k.out.Posts, dispatch.Post{Event: e, Endpoint: *k.endpoint})
+	case openmail.StateArmed:
+		k.out.Waiting = append(k.out.Waiting, e)
+	}
+	return nil
+}
+
+func (k *claiming) route(e openmail.Event) delivery.Route {
+	return delivery.Route{Socket: k.Listening(e.Account, e.Inbox, e.Type), Webhook: k.endpoint != nil}
+}
+
+// next finds when there is something to do again.
+func (k *claiming) next() error {
+	var due [3]int64
+	for i, state := range []openmail.State{openmail.StateArmed, openmail.StateDue, openmail.StatePosting} {
+		err := k.row("select coalesce(min(due_at), 0) from event where account_id = $1 and state = $2 and due_at > 0",
+			[]any{k.account, string(state)}, &due[i])
+		if err != nil {
+			return err
+		}
+	}
+	k.out.Next = moment(earliest(due[:]...))
+	return nil
+}
+
+// settle writes a delivery, if it still is as it was read.
+func (t *tx) settle(e openmail.Event, d openmail.Delivery) error {
+	was := e.Delivery
+	n, err := t.exec(`update event set state = $1, reason = $2, channel = $3, attempts = $4, posts = $5, due_at = $6, delivered_at = $7
+		where account_id = $8 and seq = $9 and state = $10 and attempts = $11`,
+		string(d.State), string(d.Reason), string(d.Channel), d.Attempts, d.Posts, micros(d.Due), micros(d.DeliveredAt),
+		e.Account, int64(e.Position), string(was.State), was.Attempts)
+	if err == nil && n != 1 {
+		return fmt.Errorf("event %s changed under its transaction", e.ID)
+	}
+	return err
+}
+
+func (t *tx) attempt(event string, a openmail.Attempt) error {
+	_, err := t.exec(`insert into attempt (event_id, at, n, channel, took, status, outcome, error, remote, response)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing`,
+		event, micros(a.At), a.N, string(a.Channel), a.Took.Microseconds(), a.Status, string(a.Outcome), a.Error, a.Remote, a.Response)
+	return err
+}
+
+// Settle implements dispatch.Queue.
+func (db *DB) Settle(ctx context.Context, scope openmail.Scope, posts []dispatch.Settled) error {
+	return db.w.write(ctx, func(t *tx) error {
+		for _, p := range posts {
+			if err := t.answered(scope, p, db.cfg.Rules); err != nil {
+				return fmt.Errorf("settle %s: %w", p.Post.Event.ID, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (t *tx) answered(scope openmail.Scope, p dispatch.Settled, rules delivery.Rules) error {
+	e, err := t.eventAt(scope, p.Post.Event.Account, p.Post.Event.Position)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // deleted meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	if err := t.attempt(e.ID, p.Attempt); err != nil {
+		return err
+	}
+	if p.Attempt.Outcome == openmail.OutcomeGone {
+		if err := t.disable(p.Post.Endpoint); err != nil {
+			return err
+		}
+	}
+	next, changed := rules.Next(e.Delivery, delivery.Input{
+		Kind: delivery.Answered, At: p.Attempt.At.Add(p.Attempt.Took), Attempt: p.Attempt.N,
+		Outcome: p.Attempt.Outcome, RetryAfter: p.RetryAfter,
+	})
+	if !changed {
+		return nil
+	}
+	return t.settle(e, next)
+}
+
+// eventAt reads one event, without its payload; sql.ErrNoRows.
+func (t *tx) eventAt(scope openmail.Scope, account string, p openmail.Position) (openmail.Event, error) {
+	var r eventRow
+	q := newQuery("select "+eventColumns+" from event e where e.account_id = ").arg(account).and(" and e.seq = ").arg(int64(p)).
+		within(scope, "e.account_id", "e.inbox_id").and(t.w.dialect.lockOf("e"))
+	err := t.row(q.text(), q.args, r.into()...)
+	return r.event(), err
+}
+
+// Confirm implements dispatch.Receipts.
+func (db *DB) Confirm(ctx context.Context, scope openmail.Scope, receipts []dispatch.Receipt) error {
+	return db.w.write(ctx, func(t *tx) error {
+		for _, r := range receipts {
+			if err := t.confirm(scope, r, db.cfg.Rules); err != nil {
+				return fmt.Errorf("confirm: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+func (t *tx) confirm(scope openmail.Scope, r dispatch.Receipt, rules delivery.Rules) error {
+	e, err := t.eventAt(scope, r.Account, r.Position)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	next, changed := rules.Next(e.Delivery, delivery.Input{Kind: delivery.Receipt, At: r.At, Attempt: r.Attempt})
+	if !changed {
+		return nil // another socket's receipt, or a 2xx, was first
+	}
+	if err := t.settle(e, next); err != nil {
+		return err
+	}
+	return t.attempt(e.ID, pushed(r, openmail.OutcomeDelivered, ""))
+}
+
+// pushed is the attempt that a receipt, or the want of one, ends.
+func pushed(r dispatch.Receipt, o openmail.Outcome, why string) openmail.Attempt {
+	return openmail.Attempt{
+		N: r.Attempt, Channel: openmail.ChannelWebSocket, At: r.PushedAt, Took: r.At.Sub(r.PushedAt),
+		Outcome: o, Error: why, Remote: r.Remote,
+	}
+}
+
+// Drop implements dispatch.Receipts.
+func (db *DB) Drop(ctx context.Context, scope openmail.Scope, lost []dispatch.Receipt, listening dispatch.Listening) error {
+	return db.w.write(ctx, func(t *tx) error {
+		for _, r := range lost {
+			if err := t.lose(scope, r, db.cfg.Rules, listening); err != nil {
+				return fmt.Errorf("drop: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+func (t *tx) lose(scope openmail.Scope, r dispatch.Receipt, rules delivery.Rules, listening dispatch.Listening) error {
+	e, err := t.eventAt(scope, r.Account, r.Position)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if e.Delivery.State == openmail.StateDelivered {
+		return nil
+	}
+	if err := t.attempt(e.ID, pushed(r, openmail.OutcomeLost, "the socket ended before its receipt")); err != nil {
+		return err
+	}
+	if rules, err = t.rulesOf(e.Account, rules); err != nil {
+		return err
+	}
+	route := delivery.Route{Socket: listening(e.Account, e.Inbox, e.Type)}
+	if route.Webhook, err = t.hasWebhook(e.Account); err != nil {
+		return err
+	}
+	next, changed := rules.Next(e.Delivery, delivery.Input{Kind: delivery.Dropped, At: r.At, Route: route})
+	if !changed {
+		return nil
+	}
+	return t.settle(e, next)
+}
+
+// Offer implements dispatch.Receipts.
+func (db *DB) Offer(ctx context.Context, scope openmail.Scope, upTo openmail.Position, wanted func(openmail.Event) bool, limit int) (offered []openmail.Event, err error) {
+	err = db.w.write(ctx, func(t *tx) error {
+		offered = offered[:0]
+		q := newQuery("select "+fullColumns+fullFrom+" where e.account_id = ").arg(scope.Account).
+			and(" and e.state = 'due' and e.due_at > 0 and e.seq <= ").arg(int64(upTo)).
+			within(scope, "e.account_id", "e.inbox_id").and(" order by e.due_at limit ").arg(limit).and(t.w.dialect.claimOf("e"))
+		rows, err := t.query(q.text(), q.args...)
+		if err != nil {
+			return err
+		}
+		found, err := db.events(ctx, rows)
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		rules, err := t.rulesOf(scope.Account, db.cfg.Rules)
+		if err != nil {
+			return err
+		}
+		for _, e := range found {
+			if !wanted(e) {
+				continue
+			}
+			in := delivery.Input{Kind: delivery.Offered, At: time.Now(), Route: delivery.Route{Socket: true}}
+			next, changed := rules.Next(e.Delivery, in)
+			if !changed {
+				continue
+			}
+			if err := t.settle(e, next); err != nil {
+				return err
+			}
+			e.Delivery = next
+			offered = append(offered, e)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("offer: %w", err)
+	}
+	slices.SortFunc(offered, func(a, b openmail.Event) int { return int(a.Position - b.Position) })
+	return offered, nil
+}
+
+// Redeliver implements dispatch.Receipts.
+func (db *DB) Redeliver(ctx context.Context, scope openmail.Scope, f dispatch.Filter, after openmail.Position, limit int, listening dispatch.Listening) (again []openmail.Event, err error) {
+	err = db.w.write(ctx, func(t *tx) error {
+		again = again[:0]
+		q := newQuery("select "+fullColumns+fullFrom+" where e.account_id = ").arg(scope.Account).
+			and(" and e.seq > ").arg(int64(after)).within(scope, "e.account_id", "e.inbox_id").filtered(f).
+			and(" order by e.seq limit ").arg(limit).and(t.w.dialect.lockOf("e"))
+		rows, err := t.query(q.text(), q.args...)
+		if err != nil {
+			return err
+		}
+		found, err := db.events(ctx, rows)
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		rules, err := t.rulesOf(scope.Account, db.cfg.Rules)
+		if err != nil {
+			return err
+		}
+		webhook, err := t.hasWebhook(scope.Account)
+		if err != nil {
+			return err
+		}
+		for _, e := range found {
+			route := delivery.Route{Socket: listening(e.Account, e.Inbox, e.Type), Webhook: webhook}
+			next, changed := rules.Next(e.Delivery, delivery.Input{Kind: delivery.Redeliver, At: time.Now(), Route: route})
+			if changed {
+				if err := t.settle(e, next); err != nil {
+					return err
+				}
+				e.Delivery = next
+			}
+			again = append(again, e)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("redeliver: %w", err)
+	}
+	return again, nil
+}

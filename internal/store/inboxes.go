@@ -1,0 +1,103 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"openmail"
+)
+
+const inboxColumns = "id, account_id, address, display_name, external_id, created_at"
+
+func scanInbox(s scanner) (in openmail.Inbox, err error) {
+	var created int64
+	err = s.Scan(&in.ID, &in.Account, &in.Address, &in.DisplayName, &in.ExternalID, &created)
+	in.CreatedAt = moment(created)
+	return in, err
+}
+
+// InboxAt implements intake.Store.
+func (db *DB) InboxAt(ctx context.Context, scope openmail.Scope, address string) (openmail.Inbox, error) {
+	return db.oneInbox(ctx, newQuery("select "+inboxColumns+" from inbox where address = ").arg(address).within(scope, "account_id", "id"))
+}
+
+// Inbox implements mailbox.Inboxes.
+func (db *DB) Inbox(ctx context.Context, scope openmail.Scope, id string) (openmail.Inbox, error) {
+	return db.oneInbox(ctx, newQuery("select "+inboxColumns+" from inbox where id = ").arg(id).within(scope, "account_id", "id"))
+}
+
+func (db *DB) oneInbox(ctx context.Context, q *query) (openmail.Inbox, error) {
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return openmail.Inbox{}, fmt.Errorf("read the inbox: %w", err)
+	}
+	found, err := collect(rows, scanInbox)
+	if err != nil {
+		return openmail.Inbox{}, fmt.Errorf("read the inbox: %w", err)
+	}
+	if len(found) == 0 {
+		return openmail.Inbox{}, notFound("inbox")
+	}
+	return found[0], nil
+}
+
+// Inboxes implements mailbox.Inboxes.
+func (db *DB) Inboxes(ctx context.Context, scope openmail.Scope, p openmail.Page) ([]openmail.Inbox, int, error) {
+	where := func(q *query) *query {
+		return q.and(" from inbox where 1 = 1").within(scope, "account_id", "id")
+	}
+	total, err := db.count(ctx, where(newQuery("select count(*)")))
+	if err != nil {
+		return nil, 0, fmt.Errorf("count the inboxes: %w", err)
+	}
+	q := where(newQuery("select " + inboxColumns)).and(" order by id desc").page(p)
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return nil, 0, fmt.Errorf("list the inboxes: %w", err)
+	}
+	all, err := collect(rows, scanInbox)
+	return all, total, err
+}
+
+// CreateInbox implements mailbox.Inboxes.
+func (db *DB) CreateInbox(ctx context.Context, scope openmail.Scope, in openmail.Inbox) error {
+	if !scope.Covers(in.Account, "") {
+		return notFound("account")
+	}
+	return db.w.write(ctx, func(t *tx) error {
+		taken := openmail.FieldErrorf(openmail.CodeAddressTaken, "mailboxName", "Another inbox has the address %s.", in.Address)
+		return t.must(taken, `insert into inbox (id, account_id, address, display_name, external_id, created_at)
+			values ($1, $2, $3, $4, $5, $6) on conflict (address) do nothing`,
+			in.ID, in.Account, in.Address, in.DisplayName, in.ExternalID, micros(in.CreatedAt))
+	})
+}
+
+// UpdateInbox implements mailbox.Inboxes.
+func (db *DB) UpdateInbox(ctx context.Context, scope openmail.Scope, in openmail.Inbox) error {
+	return db.w.write(ctx, func(t *tx) error {
+		q := newQuery("update inbox set display_name = ").arg(in.DisplayName).and(" where id = ").arg(in.ID).within(scope, "account_id", "id")
+		return t.must(notFound("inbox"), q.text(), q.args...)
+	})
+}
+
+// DeleteInbox implements mailbox.Inboxes.
+func (db *DB) DeleteInbox(ctx context.Context, scope openmail.Scope, id string, at time.Time) error {
+	return db.w.write(ctx, func(t *tx) error {
+		var account string
+		q := newQuery("select account_id from inbox where id = ").arg(id).within(scope, "account_id", "id")
+		if err := t.row(q.text(), q.args, &account); err != nil {
+			return orNotFound(err, "inbox")
+		}
+		t.committed(func() { db.tail.forget(account) })
+		return t.each([]any{id},
+			"delete from attempt where event_id in (select event_id from message where inbox_id = $1)",
+			"delete from event where id in (select event_id from message where inbox_id = $1)",
+			"delete from message where inbox_id = $1",
+			"delete from mention where inbox_id = $1",
+			"delete from thread where inbox_id = $1",
+			"delete from quarantine where inbox_id = $1",
+			"delete from inbox where id = $1").
+			then([]any{micros(at), id}, "update api_key set revoked_at = $1 where inbox_id = $2 and revoked_at = 0").err
+	})
+}

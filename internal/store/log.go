@@ -1,0 +1,233 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"openmail"
+	"openmail/internal/dispatch"
+)
+
+// maxPage bounds the payloads that one read of the log returns, in bytes.
+const maxPage = 1 << 20
+
+// maxScan bounds how many positions one page of a filtered list looks at.
+const maxScan = 20_000
+
+const eventColumns = `e.account_id, e.seq, e.id, e.type, e.inbox_id, e.thread_id, e.message_id, e.occurred_at,
+	e.state, e.reason, e.channel, e.attempts, e.posts, e.due_at, e.delivered_at`
+
+// eventRow receives the columns of an event.
+type eventRow struct {
+	openmail.Event
+	occurred, due, delivered int64
+}
+
+// into are the places of eventColumns.
+func (r *eventRow) into() []any {
+	d := &r.Delivery
+	return []any{
+		&r.Account, &r.Position, &r.ID, &r.Type, &r.Inbox, &r.Thread, &r.Message, &r.occurred,
+		&d.State, &d.Reason, &d.Channel, &d.Attempts, &d.Posts, &r.due, &r.delivered,
+	}
+}
+
+func (r *eventRow) event() openmail.Event {
+	r.OccurredAt, r.Delivery.Due, r.Delivery.DeliveredAt = moment(r.occurred), moment(r.due), moment(r.delivered)
+	return r.Event
+}
+
+func scanEvent(s scanner) (openmail.Event, error) {
+	var r eventRow
+	err := s.Scan(r.into()...)
+	return r.event(), err
+}
+
+// fullColumns are an event and its message, for its payload.
+const fullColumns = eventColumns + ", " + messageColumns
+
+const fullFrom = " from event e join message m on m.id = e.message_id and m.trashed_at = 0"
+
+// events runs a select of fullColumns and returns the events with payloads. It
+// stops after about maxPage bytes of them.
+func (db *DB) events(ctx context.Context, rows *sql.Rows) ([]openmail.Event, error) {
+	defer rows.Close()
+	var all []openmail.Event
+	for size := 0; size < maxPage && rows.Next(); {
+		e, err := db.full(ctx, rows)
+		if err != nil {
+			return nil, err
+		}
+		size += len(e.Payload)
+		all = append(all, e)
+	}
+	return all, rows.Err()
+}
+
+func (db *DB) full(ctx context.Context, s scanner) (openmail.Event, error) {
+	var r eventRow
+	var mr messageRow
+	if err := s.Scan(append(r.into(), mr.into()...)...); err != nil {
+		return openmail.Event{}, err
+	}
+	e := r.event()
+	m, err := mr.message()
+	if err != nil {
+		return e, err
+	}
+	text, err := db.unpack(ctx, m.body, m.sizes.text) // an event carries no HTML
+	if err != nil {
+		return e, fmt.Errorf("message %s: %w", m.ID, err)
+	}
+	m.BodyText = string(text)
+	e.Payload = db.payload(e, m.Message)
+	return e, nil
+}
+
+// Head returns the position of the newest event of the scope's account; 0 when
+// there has been none. It is never ahead of what After finds.
+func (db *DB) Head(ctx context.Context, scope openmail.Scope) (p openmail.Position, err error) {
+	q := newQuery("select seq from account where id = ").arg(scope.Account).within(scope, "id", "id")
+	if scope.Inbox != "" {
+		q = newQuery("select seq from account where id = ").arg(scope.Account)
+	}
+	if err := db.row(ctx, q.text(), q.args, &p); err != nil {
+		return 0, orNotFound(err, "account")
+	}
+	return p, nil
+}
+
+// Find returns the position of an event. The error, openmail.CodeNotFound,
+// names the oldest event that is still there.
+func (db *DB) Find(ctx context.Context, scope openmail.Scope, event string) (p openmail.Position, err error) {
+	q := newQuery("select e.seq from event e where e.id = ").arg(event).within(scope, "e.account_id", "e.inbox_id")
+	err = db.row(ctx, q.text(), q.args, &p)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return p, err
+	}
+	var oldest string
+	q = newQuery("select e.id from event e where 1 = 1").within(scope, "e.account_id", "e.inbox_id").and(" order by e.account_id, e.seq limit 1")
+	if err := db.row(ctx, q.text(), q.args, &oldest); errors.Is(err, sql.ErrNoRows) {
+		return 0, openmail.Errorf(openmail.CodeNotFound, "unknown event id, and there are no events stored")
+	} else if err != nil {
+		return 0, err
+	}
+	return 0, openmail.Errorf(openmail.CodeNotFound, "unknown event id; the oldest event still stored is %s", oldest)
+}
+
+// After returns the events of a scope that follow a position, oldest first,
+// with payloads: at most limit of them and about a megabyte, but never none
+// while there are more.
+func (db *DB) After(ctx context.Context, scope openmail.Scope, after openmail.Position, limit int) ([]openmail.Event, error) {
+	if scope.Inbox == "" {
+		if events, ok := db.tail.after(scope.Account, after, limit); ok && (db.dialect.single || len(events) > 0) {
+			return events, nil
+		}
+	}
+	q := newQuery("select " + fullColumns + fullFrom + " where e.account_id = ").arg(scope.Account).and(" and e.seq > ").arg(int64(after))
+	if scope.Inbox != "" {
+		q.and(" and e.inbox_id = ").arg(scope.Inbox)
+	}
+	q.and(" order by e.seq limit ").arg(limit)
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return nil, fmt.Errorf("read the event log: %w", err)
+	}
+	return db.events(ctx, rows)
+}
+
+// Event implements dispatch.Journal.
+func (db *DB) Event(ctx context.Context, scope openmail.Scope, id string) (openmail.Event, error) {
+	q := newQuery("select "+fullColumns+fullFrom+" where e.id = ").arg(id).within(scope, "e.account_id", "e.inbox_id")
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return openmail.Event{}, fmt.Errorf("read the event: %w", err)
+	}
+	found, err := db.events(ctx, rows)
+	if err != nil {
+		return openmail.Event{}, fmt.Errorf("read the event: %w", err)
+	}
+	if len(found) == 0 {
+		return openmail.Event{}, notFound("event")
+	}
+	return found[0], nil
+}
+
+// Events implements dispatch.Journal.
+func (db *DB) Events(ctx context.Context, scope openmail.Scope, f dispatch.Filter, before openmail.Position, limit int) ([]openmail.Event, openmail.Position, error) {
+	if before == 0 {
+		head, err := db.Head(ctx, scope)
+		if err != nil {
+			return nil, 0, err
+		}
+		before = head + 1
+	}
+	floor := max(before-maxScan, 0)
+	q := newQuery("select "+eventColumns+" from event e where e.account_id = ").arg(scope.Account).
+		and(" and e.seq < ").arg(int64(before)).and(" and e.seq >= ").arg(int64(floor)).
+		within(scope, "e.account_id", "e.inbox_id").filtered(f).and(" order by e.seq desc limit ").arg(limit)
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return nil, 0, fmt.Errorf("list the events: %w", err)
+	}
+	all, err := collect(rows, scanEvent)
+	if err != nil {
+		return nil, 0, fmt.Errorf("list the events: %w", err)
+	}
+	next := floor
+	if len(all) == limit {
+		next = all[limit-1].Position
+	}
+	if next <= 1 { // positions begin at 1
+		next = 0
+	}
+	return all, next, nil
+}
+
+// filtered adds the conditions of a filter.
+func (q *query) filtered(f dispatch.Filter) *query {
+	switch {
+	case f.State == openmail.StateFailed:
+		q.and(" and e.state = 'failed'") // spelt out, for the partial index
+	case f.State != "":
+		q.and(" and e.state = ").arg(string(f.State))
+	}
+	if f.Inbox != "" {
+		q.and(" and e.inbox_id = ").arg(f.Inbox)
+	}
+	if f.Type != "" {
+		q.and(" and e.type = ").arg(string(f.Type))
+	}
+	if !f.Since.IsZero() {
+		q.and(" and e.occurred_at >= ").arg(micros(f.Since))
+	}
+	if !f.Until.IsZero() {
+		q.and(" and e.occurred_at < ").arg(micros(f.Until))
+	}
+	if f.ID != "" {
+		q.and(" and e.id = ").arg(f.ID)
+	}
+	return q
+}
+
+// Attempts implements dispatch.Journal.
+func (db *DB) Attempts(ctx context.Context, scope openmail.Scope, event string) ([]openmail.Attempt, error) {
+	var known string
+	q := newQuery("select e.id from event e where e.id = ").arg(event).within(scope, "e.account_id", "e.inbox_id")
+	if err := db.row(ctx, q.text(), q.args, &known); err != nil {
+		return nil, orNotFound(err, "event")
+	}
+	rows, err := db.query(ctx, "select n, channel, at, took, status, outcome, error, remote, response from attempt where event_id = $1 order by at, n", event)
+	if err != nil {
+		return nil, fmt.Errorf("list the attempts: %w", err)
+	}
+	return collect(rows, func(s scanner) (a openmail.Attempt, err error) {
+		var at, took int64
+		err = s.Scan(&a.N, &a.Channel, &at, &took, &a.Status, &a.Outcome, &a.Error, &a.Remote, &a.Response)
+		a.At, a.Took = moment(at), time.Duration(took)*time.Microsecond
+		return a, err
+	})
+}

@@ -1,0 +1,352 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"openmail"
+)
+
+// messageColumns is what scanMessage reads, from a table named m.
+const messageColumns = `m.id, m.account_id, m.inbox_id, m.thread_id, m.direction, m.status,
+	m.from_name, m.from_addr, m.to_addr, m.header_to, m.delivery_role, m.cc, m.subject,
+	m.rfc_message_id, m.in_reply_to, m.refs, m.attachments, m.defects, m.hidden_text, m.partial,
+	m.mail_from, m.rcpt_to, m.envelope_role, m.remote_ip, m.helo, m.tls,
+	m.size_bytes, m.text_size, m.html_size, m.body, m.blob, m.created_at`
+
+// row is a message as it stands in the table: its body still packed.
+type row struct {
+	openmail.Message
+	body  packed
+	sizes sizes
+}
+
+// messageRow receives the columns of a message.
+type messageRow struct {
+	row
+	cc, refs, attachments, defects string
+	hidden, partial, tls           bool
+	created                        int64
+}
+
+// into are the places of messageColumns.
+func (r *messageRow) into() []any {
+	m := &r.Message
+	return []any{
+		&m.ID, &m.Account, &m.Inbox, &m.Thread, &m.Direction, &m.Status,
+		&m.From.Name, &m.From.Addr, &m.ToAddr, &m.HeaderTo, &m.DeliveryRole, &r.cc, &m.Subject,
+		&m.RFCMessageID, &m.InReplyTo, &r.refs, &r.attachments, &r.defects, &r.hidden, &r.partial,
+		&m.Envelope.MailFrom, &m.Envelope.RcptTo, &m.EnvelopeRole, &m.Envelope.RemoteIP, &m.Envelope.Helo, &r.tls,
+		&m.SizeBytes, &r.sizes.text, &r.sizes.html, &r.body.data, &r.body.blob, &r.created,
+	}
+}
+
+// message finishes the message from what was scanned.
+func (r *messageRow) message() (row, error) {
+	m := &r.Message
+	m.HiddenText, m.Partial, m.Envelope.TLS = r.hidden, r.partial, r.tls
+	m.CreatedAt = moment(r.created)
+	m.RFCMessageID = shownID(m.RFCMessageID)
+	r.sizes.raw = m.SizeBytes
+	var errs [4]error
+	m.CC, errs[0] = unlist[string](r.cc)
+	m.References, errs[1] = unlist[string](r.refs)
+	files, err := unlist[attachmentRow](r.attachments)
+	m.Attachments, errs[2] = attachments(files), err
+	m.Defects, errs[3] = unlist[openmail.Defect](r.defects)
+	if err := errors.Join(errs[:]...); err != nil {
+		return row{}, fmt.Errorf("message %s: %w", m.ID, err)
+	}
+	return r.row, nil
+}
+
+// attachmentRow is an attachment as it stands in its message's row.
+type attachmentRow struct {
+	Filename    string `json:"filename"`
+	ContentType string `json:"contentType"`
+	ContentID   string `json:"contentId,omitempty"`
+	Inline      bool   `json:"inline,omitempty"`
+	SizeBytes   int64  `json:"sizeBytes"`
+	Offset      int64  `json:"offset"`
+	Length      int64  `json:"length"`
+	Encoding    string `json:"encoding,omitempty"`
+}
+
+func attachmentRows(files []openmail.Attachment) []attachmentRow {
+	rows := make([]attachmentRow, len(files))
+	for i, f := range files {
+		rows[i] = attachmentRow(f)
+	}
+	return rows
+}
+
+func attachments(rows []attachmentRow) []openmail.Attachment {
+	if len(rows) == 0 {
+		return nil
+	}
+	files := make([]openmail.Attachment, len(rows))
+	for i, r := range rows {
+		files[i] = openmail.Attachment(r)
+	}
+	return files
+}
+
+func scanMessage(s scanner) (row, error) {
+	var r messageRow
+	if err := s.Scan(r.into()...); err != nil {
+		return row{}, err
+	}
+	return r.message()
+}
+
+// whole returns the message with its text and HTML.
+func (db *DB) whole(ctx context.Context, r row) (openmail.Message, error) {
+	b, err := db.unpack(ctx, r.body, r.sizes.text+r.sizes.html)
+	if err != nil {
+		return openmail.Message{}, fmt.Errorf("message %s: %w", r.ID, err)
+	}
+	r.BodyText, r.BodyHTML = string(b[:r.sizes.text]), string(b[r.sizes.text:])
+	return r.Message, nil
+}
+
+// messages runs a select of messageColumns and returns whole messages.
+func (db *DB) messages(ctx context.Context, q *query) ([]openmail.Message, error) {
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return nil, err
+	}
+	found, err := collect(rows, scanMessage)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]openmail.Message, len(found))
+	for i, r := range found {
+		if all[i], err = db.whole(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Messages implements mailbox.Mail.
+func (db *DB) Messages(ctx context.Context, scope openmail.Scope, inbox string, d openmail.Direction, p openmail.Page) ([]openmail.Message, int, error) {
+	where := func(q *query) *query {
+		q.and(" from message m where m.trashed_at = 0 and m.inbox_id = ").arg(inbox).within(scope, "m.account_id", "m.inbox_id")
+		if d != "" {
+			q.and(" and m.direction = ").arg(string(d))
+		}
+		return q
+	}
+	total, err := db.count(ctx, where(newQuery("select count(*)")))
+	if err != nil {
+		return nil, 0, fmt.Errorf("count the messages: %w", err)
+	}
+	all, err := db.messages(ctx, where(newQuery("select "+messageColumns)).and(" order by m.id desc").page(p))
+	if err != nil {
+		return nil, 0, fmt.Errorf("list the messages: %w", err)
+	}
+	return all, total, nil
+}
+
+func (db *DB) count(ctx context.Context, q *query) (n int, err error) {
+	return n, db.row(ctx, q.text(), q.args, &n)
+}
+
+// message reads one row, or the error for none.
+func (db *DB) message(ctx context.Context, scope openmail.Scope, id string) (row, error) {
+	q := newQuery("select "+messageColumns+" from message m where m.trashed_at = 0 and m.id = ").arg(id).within(scope, "m.account_id", "m.inbox_id")
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return row{}, err
+	}
+	found, err := collect(rows, scanMessage)
+	if err != nil {
+		return row{}, err
+	}
+	if len(found) == 0 {
+		return row{}, notFound("message")
+	}
+	return found[0], nil
+}
+
+// Message implements mailbox.Mail.
+func (db *DB) Message(ctx context.Context, scope openmail.Scope, id string) (openmail.Message, error) {
+	r, err := db.message(ctx, scope, id)
+	if err != nil {
+		return openmail.Message{}, err
+	}
+	return db.whole(ctx, r)
+}
+
+// Raw implements mailbox.Raws.
+func (db *DB) Raw(ctx context.Context, scope openmail.Scope, message string) (io.ReadCloser, int64, error) {
+	r, err := db.message(ctx, scope, message)
+	if err != nil {
+		return nil, 0, err
+	}
+	before := r.sizes.text + r.sizes.html
+	if r.body.blob == "" {
+		all, err := db.unpack(ctx, r.body, before+r.sizes.raw)
+		if err != nil {
+			return nil, 0, fmt.Errorf("message %s: %w", message, err)
+		}
+		return io.NopCloser(bytes.NewReader(all[before:])), r.sizes.raw, nil
+	}
+	body, err := db.openBody(ctx, r.body)
+	if err != nil {
+		return nil, 0, err
+	}
+	if _, err := io.CopyN(io.Discard, body, before); err != nil {
+		return nil, 0, errors.Join(fmt.Errorf("message %s: a body is damaged: %w", message, err), body.Close())
+	}
+	return body, r.sizes.raw, nil
+}
+
+// DeleteMessage implements mailbox.MailChanges.
+func (db *DB) DeleteMessage(ctx context.Context, scope openmail.Scope, id string) error {
+	return db.w.write(ctx, func(t *tx) error {
+		var account, thread, event string
+		q := newQuery("select account_id, thread_id, event_id from message where trashed_at = 0 and id = ").arg(id).within(scope, "account_id", "inbox_id")
+		if err := t.row(q.text(), q.args, &account, &thread, &event); err != nil {
+			return orNotFound(err, "message")
+		}
+		t.committed(func() { db.tail.forget(account) })
+		return t.each([]any{id}, "delete from message where id = $1").
+			then([]any{event}, "delete from attempt where event_id = $1", "delete from event where id = $1").
+			then([]any{thread}, deleteEmptyMentions, recountThread, deleteEmptyThread).err
+	})
+}
+
+// What follows when messages of a thread are gone.
+const (
+	recountThread = `update thread set
+		message_count = (select count(*) from message m where m.thread_id = thread.id),
+		last_message_at = coalesce((select max(m.created_at) from message m where m.thread_id = thread.id), last_message_at)
+		where id = $1`
+	deleteEmptyThread   = "delete from thread where id = $1 and not exists (select 1 from message m where m.thread_id = thread.id)"
+	deleteEmptyMentions = "delete from mention where thread_id = $1 and not exists (select 1 from message m where m.thread_id = mention.thread_id)"
+)
+
+// steps runs statements until one fails.
+type steps struct {
+	t   *tx
+	err error
+}
+
+// each executes statements with the same parameters.
+func (t *tx) each(args []any, statements ...string) *steps {
+	return (&steps{t: t}).then(args, statements...)
+}
+
+func (s *steps) then(args []any, statements ...string) *steps {
+	for _, statement := range statements {
+		if s.err == nil {
+			_, s.err = s.t.exec(statement, args...)
+		}
+	}
+	return s
+}
+
+func orNotFound(err error, what string) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return notFound(what)
+	}
+	return err
+}
+
+const threadColumns = "id, account_id, inbox_id, subject, is_read, message_count, last_message_at, created_at"
+
+func scanThread(s scanner) (th openmail.Thread, err error) {
+	var last, created int64
+	err = s.Scan(&th.ID, &th.Account, &th.Inbox, &th.Subject, &th.IsRead, &th.MessageCount, &last, &created)
+	th.LastMessageAt, th.CreatedAt = moment(last), moment(created)
+	return th, err
+}
+
+// Threads implements mailbox.Mail.
+func (db *DB) Threads(ctx context.Context, scope openmail.Scope, inbox string, read *bool, p openmail.Page) ([]openmail.Thread, int, error) {
+	where := func(q *query) *query {
+		q.and(" from thread where joined_to = '' and trashed_at = 0 and inbox_id = ").arg(inbox).within(scope, "account_id", "inbox_id")
+		if read != nil {
+			q.and(" and is_read = ").arg(flag(*read))
+		}
+		return q
+	}
+	total, err := db.count(ctx, where(newQuery("select count(*)")))
+	if err != nil {
+		return nil, 0, fmt.Errorf("count the threads: %w", err)
+	}
+	q := where(newQuery("select " + threadColumns)).and(" order by last_message_at desc, id desc").page(p)
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return nil, 0, fmt.Errorf("list the threads: %w", err)
+	}
+	all, err := collect(rows, scanThread)
+	return all, total, err
+}
+
+// Thread implements mailbox.Mail.
+func (db *DB) Thread(ctx context.Context, scope openmail.Scope, id string) (openmail.Thread, []openmail.Message, error) {
+	q := newQuery("select "+threadColumns+" from thread where trashed_at = 0 and id = (select case when joined_to = '' then id else joined_to end from thread where id = ").
+		arg(id).and(")").within(scope, "account_id", "inbox_id")
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return openmail.Thread{}, nil, err
+	}
+	found, err := collect(rows, scanThread)
+	if err != nil {
+		return openmail.Thread{}, nil, err
+	}
+	if len(found) == 0 {
+		return openmail.Thread{}, nil, notFound("thread")
+	}
+	all, err := db.messages(ctx, newQuery("select "+messageColumns+" from message m where m.thread_id = ").arg(found[0].ID).
+		within(scope, "m.account_id", "m.inbox_id").and(" order by m.created_at, m.id"))
+	return found[0], all, err
+}
+
+// resolve finds a thread that the scope covers, by any of its names.
+func (t *tx) resolve(scope openmail.Scope, thread string) (id, account string, err error) {
+	q := newQuery("select case when joined_to = '' then id else joined_to end, account_id from thread where trashed_at = 0 and id = ").
+		arg(thread).within(scope, "account_id", "inbox_id")
+	err = t.row(q.text(), q.args, &id, &account)
+	return id, account, orNotFound(err, "thread")
+}
+
+// SetRead implements mailbox.MailChanges.
+func (db *DB) SetRead(ctx context.Context, scope openmail.Scope, thread string, read bool) error {
+	return db.w.write(ctx, func(t *tx) error {
+		id, _, err := t.resolve(scope, thread)
+		if err != nil {
+			return err
+		}
+		return t.must(notFound("thread"), "update thread set is_read = $1 where id = $2 and trashed_at = 0", flag(read), id)
+	})
+}
+
+// TrashThread implements mailbox.MailChanges.
+func (db *DB) TrashThread(ctx context.Context, scope openmail.Scope, thread string, at time.Time) error {
+	return db.w.write(ctx, func(t *tx) error {
+		id, account, err := t.resolve(scope, thread)
+		if err != nil {
+			return err
+		}
+		if err := t.must(notFound("thread"), "update thread set trashed_at = $1 where id = $2 and trashed_at = 0", micros(at), id); err != nil {
+			return err
+		}
+		t.committed(func() { db.tail.forget(account) })
+		return t.each([]any{id}, deleteThreadAttempts, deleteThreadEvents, "delete from mention where thread_id = $1").
+			then([]any{micros(at), id}, "update message set trashed_at = $1, event_id = '' where thread_id = $2").err
+	})
+}
+
+// An event is not handed over when its message can no longer be read.
+const (
+	deleteThreadAttempts = "delete from attempt where event_id in (select event_id from message where thread_id = $1)"
+	deleteThreadEvents   = "delete from event where id in (select event_id from message where thread_id = $1)"
+)

@@ -1,0 +1,208 @@
+-- +goose Up
+
+-- One text for SQLite and PostgreSQL: times are microseconds since 1970 (0:
+-- none), booleans 0 or 1, lists JSON. "WITHOUT_ROWID" stands for nothing but
+-- on SQLite. There are no foreign keys: the transactions of this package are
+-- the only writers, and each removes what hangs on what it removes.
+
+create table account (
+  id               text   not null primary key,
+  name             text   not null,
+  -- The head of the account's event log; see takePosition.
+  seq              bigint not null,
+  receipt_deadline bigint not null,
+  policy_mode      text   not null,
+  created_at       bigint not null
+) /* WITHOUT_ROWID */;
+
+create table api_key (
+  id           text   not null primary key,
+  account_id   text   not null,
+  inbox_id     text   not null, -- '': the whole account
+  name         text   not null,
+  hash         bytea  not null unique, -- SHA-256; the key itself is nowhere
+  prefix       text   not null,
+  last4        text   not null,
+  created_at   bigint not null,
+  last_used_at bigint not null,
+  revoked_at   bigint not null
+) /* WITHOUT_ROWID */;
+create index api_key_of_account on api_key (account_id, inbox_id);
+create index api_key_revoked on api_key (revoked_at) where revoked_at > 0;
+
+create table inbox (
+  id           text   not null primary key,
+  account_id   text   not null,
+  address      text   not null unique,
+  display_name text   not null,
+  external_id  text   not null,
+  created_at   bigint not null
+) /* WITHOUT_ROWID */;
+create index inbox_of_account on inbox (account_id, id);
+
+create table thread (
+  id              text   not null primary key,
+  account_id      text   not null,
+  inbox_id        text   not null,
+  subject         text   not null,
+  is_read         bigint not null,
+  message_count   bigint not null,
+  last_message_at bigint not null,
+  created_at      bigint not null,
+  joined_to       text   not null, -- the thread that took it in; '': it stands for itself
+  trashed_at      bigint not null
+) /* WITHOUT_ROWID */;
+create index thread_of_inbox on thread (inbox_id, last_message_at, id) where joined_to = '' and trashed_at = 0;
+create index thread_joined on thread (joined_to) where joined_to <> '';
+create index thread_trashed on thread (trashed_at) where trashed_at > 0;
+
+create table message (
+  id             text   not null primary key,
+  account_id     text   not null,
+  inbox_id       text   not null,
+  thread_id      text   not null,
+  event_id       text   not null, -- '': none
+  direction      text   not null,
+  status         text   not null,
+  from_name      text   not null,
+  from_addr      text   not null,
+  to_addr        text   not null,
+  header_to      text   not null,
+  delivery_role  text   not null,
+  cc             text   not null,
+  subject        text   not null,
+  rfc_message_id text   not null, -- 'sha256:…' where the mail had none
+  in_reply_to    text   not null,
+  refs           text   not null,
+  attachments    text   not null,
+  defects        text   not null,
+  hidden_text    bigint not null,
+  partial        bigint not null,
+  mail_from      text   not null,
+  rcpt_to        text   not null,
+  envelope_role  text   not null,
+  remote_ip      text   not null,
+  helo           text   not null,
+  tls            bigint not null,
+  digest         bytea  not null, -- SHA-256 of the raw mail
+  size_bytes     bigint not null,
+  text_size      bigint not null,
+  html_size      bigint not null,
+  body           bytea,           -- zstd of text, HTML and raw mail, one after the other
+  blob           text   not null, -- where body stands instead when it is large; '': in body
+  created_at     bigint not null,
+  trashed_at     bigint not null
+);
+create index message_of_inbox on message (inbox_id, id) where trashed_at = 0;
+create index message_of_thread on message (thread_id, id);
+create index message_by_rfc_id on message (inbox_id, rfc_message_id);
+create index message_blob on message (blob) where blob <> '';
+
+-- Message ids that a thread refers to and that have not come in yet.
+create table mention (
+  inbox_id       text not null,
+  rfc_message_id text not null,
+  thread_id      text not null,
+  primary key (inbox_id, rfc_message_id, thread_id)
+) /* WITHOUT_ROWID */;
+create index mention_of_thread on mention (thread_id);
+
+create table quarantine (
+  id         text   not null primary key,
+  account_id text   not null,
+  inbox_id   text   not null,
+  from_name  text   not null,
+  from_addr  text   not null,
+  subject    text   not null,
+  reason     text   not null,
+  rule_id    text   not null,
+  mail_from  text   not null,
+  rcpt_to    text   not null,
+  remote_ip  text   not null,
+  helo       text   not null,
+  tls        bigint not null,
+  digest     bytea  not null,
+  size_bytes bigint not null,
+  body       bytea,
+  blob       text   not null,
+  created_at bigint not null,
+  expires_at bigint not null
+);
+create unique index quarantine_once on quarantine (inbox_id, digest);
+create index quarantine_of_account on quarantine (account_id, id);
+create index quarantine_expiry on quarantine (expires_at);
+create index quarantine_blob on quarantine (blob) where blob <> '';
+
+create table rule (
+  id         text   not null primary key,
+  account_id text   not null,
+  direction  text   not null,
+  type       text   not null,
+  value      text   not null,
+  created_at bigint not null
+) /* WITHOUT_ROWID */;
+create unique index rule_once on rule (account_id, direction, value, type);
+
+create table endpoint (
+  id              text   not null primary key,
+  account_id      text   not null unique,
+  url             text   not null,
+  secret          bytea  not null, -- sealed with the file key
+  next_secret     bytea  not null, -- sealed; empty: no rotation under way
+  enabled         bigint not null,
+  disabled_reason text   not null,
+  created_at      bigint not null
+) /* WITHOUT_ROWID */;
+
+-- The log: an event and the state of its delivery are one row, so that neither
+-- is ever there without the other.
+create table event (
+  account_id   text   not null,
+  seq          bigint not null,
+  id           text   not null,
+  type         text   not null,
+  inbox_id     text   not null,
+  thread_id    text   not null,
+  message_id   text   not null,
+  occurred_at  bigint not null,
+  state        text   not null,
+  reason       text   not null,
+  channel      text   not null,
+  attempts     bigint not null,
+  posts        bigint not null,
+  due_at       bigint not null,
+  delivered_at bigint not null,
+  primary key (account_id, seq)
+) /* WITHOUT_ROWID */;
+create unique index event_by_id on event (id);
+create index event_waiting on event (account_id, state, due_at) where due_at > 0;
+create index event_failed on event (account_id, seq) where state = 'failed';
+create index event_age on event (occurred_at);
+
+create table attempt (
+  event_id text   not null,
+  at       bigint not null,
+  n        bigint not null,
+  channel  text   not null,
+  took     bigint not null,
+  status   bigint not null,
+  outcome  text   not null,
+  error    text   not null,
+  remote   text   not null,
+  response text   not null,
+  primary key (event_id, at, n, channel, remote)
+) /* WITHOUT_ROWID */;
+
+-- +goose Down
+
+drop table attempt;
+drop table event;
+drop table endpoint;
+drop table rule;
+drop table quarantine;
+drop table mention;
+drop table message;
+drop table thread;
+drop table inbox;
+drop table api_key;
+drop table account;

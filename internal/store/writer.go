@@ -1,0 +1,359 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+
+	"openmail"
+)
+
+// maxGroup bounds how many callers share one commit: a larger group would make
+// the first of them wait for the last.
+const maxGroup = 128
+
+// errClosed answers writes after Close, and after a failure that only a new
+// start can mend.
+var errClosed = openmail.Errorf(openmail.CodeUnavailable, "the store is closed")
+
+// unit is what one caller wants written: all of it, or nothing.
+type unit struct {
+	do      func(*tx) error
+	started atomic.Bool // taken by the writer, or given up by its caller: whoever is first
+	err     error
+	done    chan struct{}
+}
+
+// writer is the only one that writes. It puts the units of callers that wait
+// at the same time into one transaction, so that they share its fsync.
+type writer struct {
+	conn    *sql.Conn
+	dialect dialect
+	units   chan *unit
+	pauses  chan func()
+	stmts   map[string]*sql.Stmt
+	groups  *GroupSizes
+	fatal   func(error) // told once when nothing may be written any more
+	broken  atomic.Pointer[error]
+	quit    chan struct{} // closed to end the writer
+	gone    chan struct{} // closed when it has ended
+}
+
+func newWriter(ctx context.Context, db *sql.DB, d dialect, groups *GroupSizes, fatal func(error)) (*writer, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{
+		conn: conn, dialect: d, groups: groups, fatal: fatal,
+		units: make(chan *unit, maxGroup), pauses: make(chan func()), stmts: map[string]*sql.Stmt{}, quit: make(chan struct{}), gone: make(chan struct{}),
+	}
+	go w.run()
+	return w, nil
+}
+
+// write runs do in a transaction and returns once that is on disk, or was
+// rolled back. do may be run more than once, each time on a transaction that
+// knows nothing of the time before: it must set what it returns anew.
+func (w *writer) write(ctx context.Context, do func(*tx) error) error {
+	u := &unit{do: do, done: make(chan struct{})}
+	select {
+	case w.units <- u:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.quit:
+		return errClosed
+	}
+	select {
+	case <-u.done:
+		return u.err
+	case <-ctx.Done():
+		return u.giveUp(ctx.Err())
+	case <-w.gone:
+		return u.giveUp(errClosed)
+	}
+}
+
+// giveUp returns why, unless the unit is being written: then what came of it
+// must be known.
+func (u *unit) giveUp(why error) error {
+	if u.started.CompareAndSwap(false, true) {
+		return why
+	}
+	<-u.done
+	return u.err
+}
+
+// close ends the writer. What was handed in before is written, the rest is
+// answered with errClosed.
+func (w *writer) close() error {
+	close(w.quit)
+	<-w.gone
+	for _, s := range w.stmts {
+		s.Close()
+	}
+	return w.conn.Close()
+}
+
+// pause runs do on the writer's connection, between groups.
+func (w *writer) pause(ctx context.Context, do func(*sql.Conn) error) error {
+	done := make(chan error, 1)
+	select {
+	case w.pauses <- func() { done <- do(w.conn) }:
+		return <-done
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.quit:
+		return errClosed
+	}
+}
+
+func (w *writer) run() {
+	defer close(w.gone)
+	group := make([]*unit, 0, maxGroup)
+	for {
+		select {
+		case do := <-w.pauses:
+			do()
+		case u := <-w.units:
+			group = w.gather(append(group[:0], u))
+			w.commit(group)
+		case <-w.quit:
+			w.drain()
+			return
+		}
+	}
+}
+
+// drain writes what was handed in before the end.
+func (w *writer) drain() {
+	for {
+		select {
+		case u := <-w.units:
+			w.commit(w.gather([]*unit{u}))
+		default:
+			return
+		}
+	}
+}
+
+// gather adds the units that wait by now. There is no timer: while a group is
+// being written the next one collects itself.
+func (w *writer) gather(group []*unit) []*unit {
+	for len(group) < maxGroup {
+		select {
+		case u := <-w.units:
+			group = append(group, u)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commit writes a group and tells each caller what came of its unit.
+func (w *writer) commit(group []*unit) {
+	live := group[:0]
+	for _, u := range group {
+		if u.started.CompareAndSwap(false, true) {
+			live = append(live, u)
+		}
+	}
+	if len(live) == 0 {
+		return
+	}
+	w.groups.observe(len(live))
+	hooks, err := w.together(live)
+	if errors.Is(err, errSpoilt) {
+		hooks, err = w.apart(live)
+	}
+	if err != nil {
+		err = w.class(err)
+	}
+	for _, hook := range hooks {
+		hook()
+	}
+	for _, u := range live {
+		if err != nil {
+			u.err = err
+		}
+		close(u.done)
+	}
+}
+
+// errSpoilt says that a unit failed after it had written: the group must be
+// rolled back and run again with a savepoint for each.
+var errSpoilt = errors.New("a unit of the group failed")
+
+// together runs the units one after the other without savepoints, for hardly
+// ever does one of them fail.
+func (w *writer) together(group []*unit) ([]func(), error) {
+	return w.transaction(func(t *tx) error {
+		for _, u := range group {
+			t.wrote = false
+			u.err = u.do(t)
+			switch {
+			case u.err == nil:
+			case w.fault(u.err) != faultOther:
+				return u.err // not the unit's fault: it concerns all
+			case t.wrote || w.dialect.errorAborts:
+				return errSpoilt
+			}
+		}
+		return nil
+	})
+}
+
+// apart runs each unit under a savepoint of its own, so that one that fails
+// leaves its neighbours as they are.
+func (w *writer) apart(group []*unit) ([]func(), error) {
+	return w.transaction(func(t *tx) error {
+		for _, u := range group {
+			if err := t.savepoint(u); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (t *tx) savepoint(u *unit) error {
+	if err := t.run("savepoint unit"); err != nil {
+		return err
+	}
+	before := len(t.hooks)
+	if u.err = u.do(t); u.err != nil {
+		if t.w.fault(u.err) != faultOther {
+			return u.err
+		}
+		t.hooks = t.hooks[:before]
+		if err := t.run("rollback to savepoint unit"); err != nil {
+			return err
+		}
+	}
+	return t.run("release savepoint unit")
+}
+
+// transaction returns the hooks to be run now that it is committed.
+func (w *writer) transaction(do func(*tx) error) ([]func(), error) {
+	if broken := w.broken.Load(); broken != nil {
+		return nil, *broken
+	}
+	t := &tx{w: w}
+	if err := t.run(w.dialect.begin); err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	if err := do(t); err != nil {
+		return nil, errors.Join(err, t.run("rollback"))
+	}
+	if err := t.run("commit"); err != nil {
+		_ = t.run("rollback") // there may be none left to roll back
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	return t.hooks, nil
+}
+
+// class makes of an error what its callers are told. After a failed fsync
+// nothing is written any more.
+func (w *writer) class(err error) error {
+	switch w.fault(err) {
+	case faultFull:
+		return &openmail.Error{Code: openmail.CodeStorageFull, Message: "the disk is full", Err: err}
+	case faultSync:
+		if w.broken.CompareAndSwap(nil, &err) {
+			w.fatal(fmt.Errorf("the disk failed: %w", err))
+		}
+	}
+	return err
+}
+
+func (w *writer) fault(err error) fault {
+	switch {
+	case errors.Is(err, openmail.ErrSync):
+		return faultSync
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return faultFull
+	}
+	return w.dialect.class(err)
+}
+
+// tx is a transaction as a unit sees it. It is used by one goroutine and not
+// kept.
+type tx struct {
+	w     *writer
+	wrote bool
+	hooks []func()
+}
+
+// committed has f run by the writer once the transaction is on disk, before
+// its callers are told, in the order of the units.
+func (t *tx) committed(f func()) { t.hooks = append(t.hooks, f) }
+
+// run executes a statement that belongs to the transaction itself.
+func (t *tx) run(statement string) error {
+	s, err := t.prepare(statement)
+	if err != nil {
+		return err
+	}
+	_, err = s.ExecContext(context.Background())
+	return err
+}
+
+// exec executes a statement that changes something, and returns how many rows
+// it changed.
+func (t *tx) exec(statement string, args ...any) (int64, error) {
+	s, err := t.prepare(statement)
+	if err != nil {
+		return 0, err
+	}
+	t.wrote = true
+	// The context stays outside: a transaction of many callers is not ended
+	// by one of them.
+	res, err := s.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// must is exec for a statement that changes one row: none is the error.
+func (t *tx) must(missing error, statement string, args ...any) error {
+	n, err := t.exec(statement, args...)
+	if err == nil && n == 0 {
+		return missing
+	}
+	return err
+}
+
+// query runs a statement that returns rows.
+func (t *tx) query(statement string, args ...any) (*sql.Rows, error) {
+	s, err := t.prepare(statement)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(context.Background(), args...)
+}
+
+// row scans the one row that a statement returns; sql.ErrNoRows.
+func (t *tx) row(statement string, args []any, dest ...any) error {
+	s, err := t.prepare(statement)
+	if err != nil {
+		return err
+	}
+	return s.QueryRowContext(context.Background(), args...).Scan(dest...)
+}
+
+func (t *tx) prepare(statement string) (*sql.Stmt, error) {
+	if s := t.w.stmts[statement]; s != nil {
+		return s, nil
+	}
+	s, err := t.w.conn.PrepareContext(context.Background(), statement)
+	if err != nil {
+		return nil, fmt.Errorf("prepare: %w", err)
+	}
+	t.w.stmts[statement] = s
+	return s, nil
+}
