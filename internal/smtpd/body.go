@@ -61,7 +61,7 @@ func (l *lines) grow(n int) {
 // source is where the bytes of a mail come from.
 type source interface {
 	// next returns the mail's next bytes, at least one and at most n, valid
-	// until the next call; io.EOF at its end. A violation ends the session.
+	// until the next call; errEnd at its end, and only there.
 	next(n int) ([]byte, error)
 
 	// drain skips what the client is bound to send before it hears a reply.
@@ -97,7 +97,7 @@ func (d *dataSource) step(b []byte) (part []byte, used int, err error) {
 	switch {
 	case d.dot == 2 && b[0] == '\n':
 		d.ended = true
-		return nil, 1, io.EOF
+		return nil, 1, errEnd
 	case d.dot == 2:
 		return nil, 0, errBare
 	case d.dot == 1 && b[0] == '\r':
@@ -134,7 +134,7 @@ func (d *dataSource) plain(b []byte) (int, error) {
 func (d *dataSource) drain() error {
 	for left := d.wire.limits.MessageBytes; !d.ended; {
 		part, err := d.next(blockSize)
-		if err != nil && err != io.EOF {
+		if err != nil && err != errEnd {
 			return err
 		}
 		if left -= int64(len(part)); left < 0 {
@@ -190,7 +190,7 @@ func (c *chunkSource) more() error {
 	case c.lines.cr:
 		return errBare
 	default:
-		return io.EOF
+		return errEnd
 	}
 }
 
@@ -283,26 +283,31 @@ type mailReader struct {
 	max   int64
 	size  int64
 	held  int64
-	err   error // why reading ended; io.EOF: the mail is whole
+	err   error // why reading ended; errEnd: the mail is whole
 }
 
 func (m *mailReader) Read(p []byte) (int, error) {
-	if m.err != nil || len(p) == 0 {
+	var part []byte
+	if m.err == nil && len(p) > 0 {
+		part, m.err = m.src.next(len(p))
+		m.size += int64(len(part))
+	}
+	if m.err == nil {
+		m.err = m.check()
+	}
+	switch m.err {
+	case nil:
+		return copy(p, part), nil
+	case errEnd:
+		return 0, io.EOF
+	default:
 		return 0, m.err
 	}
-	part, err := m.src.next(len(p))
-	m.size += int64(len(part))
-	if m.err = m.check(err); m.err != nil {
-		return 0, m.err
-	}
-	return copy(p, part), nil
 }
 
-// check decides whether reading goes on after next returned err.
-func (m *mailReader) check(err error) error {
+// check holds the mail so far against the limits.
+func (m *mailReader) check() error {
 	switch {
-	case err != nil:
-		return err
 	case m.size > m.max:
 		return errTooBig
 	case m.lines.long:
@@ -323,7 +328,7 @@ func (m *mailReader) hold() bool {
 }
 
 // whole reports whether the mail was read to its end.
-func (m *mailReader) whole() bool { return m.err == io.EOF }
+func (m *mailReader) whole() bool { return m.err == errEnd }
 
 // finish brings the conversation to where a reply is due. Its error is why the
 // mail cannot be taken whatever the Receiver says; nil when that decides.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -242,10 +243,24 @@ func (m *memory) Addr() net.Addr { return &net.TCPAddr{} }
 // dial connects to whoever accepts.
 func (m *memory) dial(t testing.TB) *client {
 	t.Helper()
+	return m.dialFrom(t, "192.0.2.1:1")
+}
+
+// dialFrom is dial from an address and port.
+func (m *memory) dialFrom(t testing.TB, addr string) *client {
+	t.Helper()
 	ours, theirs := net.Pipe()
-	m.conns <- theirs
+	m.conns <- from{theirs, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))}
 	return newClient(t, ours)
 }
+
+// from is a connection that comes from somewhere.
+type from struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (f from) RemoteAddr() net.Addr { return f.addr }
 
 // startInMemory runs a server over memory until the test ends.
 func startInMemory(t testing.TB, cfg smtpd.Config) (*smtpd.Server, *memory) {

@@ -63,7 +63,9 @@ type sentinel string
 func (s sentinel) Error() string { return string(s) }
 
 const (
-	errQuit    = sentinel("smtpd: the client quits")
+	errQuit    = sentinel("quit")
+	errHangup  = sentinel("hangup")
+	errEnd     = sentinel("smtpd: end of the mail")
 	errAborted = sentinel("smtpd: the client gave the mail up")
 	errUnread  = sentinel("smtpd: accepted without reading the mail to its end")
 )

@@ -3,9 +3,7 @@ package smtpd
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"runtime/debug"
@@ -66,19 +64,7 @@ func (s *session) serve(ctx context.Context) {
 	s.part(err)
 	s.srv.log.Debug("smtp.closed",
 		"remote_ip", s.remote.String(), "tls", s.tls, "mails", s.mails,
-		"duration_ms", time.Since(start).Milliseconds(), "reason", reason(err))
-}
-
-// reason is err as the log shows it: a name where it is the client's doing.
-func reason(err error) string {
-	switch {
-	case err == errQuit:
-		return "quit"
-	case errors.Is(err, io.EOF):
-		return "hangup"
-	default:
-		return err.Error()
-	}
+		"duration_ms", time.Since(start).Milliseconds(), "reason", err.Error())
 }
 
 // converse greets and obeys until an error ends the session; errQuit is the
@@ -459,23 +445,28 @@ func (s *session) newMail() *mailReader {
 // receive hands a mail to the Receiver and tells the client what became of it.
 // Its error ends the session, but for errAborted.
 func (s *session) receive(ctx context.Context, m *mailReader) error {
-	defer m.release()
-	var id string
-	var accepted error
-	if m.err == nil {
-		id, accepted = s.srv.cfg.Receiver.Accept(ctx, s.envelope(), m)
-	}
-	err := m.finish()
-	s.wire.releaseBlock()
-	if r, refused := err.(refusal); refused {
+	id, accepted, fault := s.handOver(ctx, m)
+	if r, refused := fault.(refusal); refused {
 		s.say(string(r))
-	} else if err != nil {
-		return err
+	} else if fault != nil {
+		return fault
 	} else {
 		s.conclude(m, id, accepted)
 	}
 	s.reset()
 	return s.wire.flush()
+}
+
+// handOver returns what the Receiver said, and what is wrong with the mail
+// whatever it said.
+func (s *session) handOver(ctx context.Context, m *mailReader) (id string, accepted, fault error) {
+	defer m.release()
+	if m.err == nil {
+		id, accepted = s.srv.cfg.Receiver.Accept(ctx, s.envelope(), m)
+	}
+	fault = m.finish()
+	s.wire.releaseBlock()
+	return id, accepted, fault
 }
 
 // conclude answers a mail by what the Receiver made of it.

@@ -84,11 +84,13 @@ func (c *wire) deadline(patience time.Duration) time.Time {
 	return t
 }
 
-// class turns the timeouts of reading into what is said about them.
+// class turns the common errors of reading into our own.
 func (c *wire) class(err error) error {
 	switch {
 	case err == nil:
 		return io.ErrNoProgress
+	case errors.Is(err, io.EOF):
+		return errHangup // io.EOF has a meaning to readers of a mail
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return err
 	case c.life.over():
