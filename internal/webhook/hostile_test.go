@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -141,5 +142,52 @@ func TestABacklogThatNobodyAcceptsHoldsNothing(t *testing.T) {
 		if a.Outcome != openmail.OutcomeError || a.Error != noAnswer {
 			t.Errorf("%s: %+v", scheme, a)
 		}
+	}
+}
+
+// TestAReceiverThatReadsNothingHoldsNothing has a body that no socket buffer
+// holds, so that writing it never ends.
+func TestAReceiverThatReadsNothingHoldsNothing(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	s := newSender(t, webhook.Config{Allow: loopback, Timeout: short})
+	body := bytes.Repeat([]byte{' '}, 32<<20)
+	a := s.Test(t.Context(), testPost("http://"+ln.Addr().String()).Endpoint, body, "evt_1")
+	if a.Outcome != openmail.OutcomeError || a.Error != noAnswer {
+		t.Errorf("attempt %+v", a)
+	}
+}
+
+func TestAHundredHostileReceiversHoldNothing(t *testing.T) {
+	addr := serveTCP(t, func(c net.Conn) { readRequest(c); trickle(c, "HTTP/1.1 200 O") })
+	s := newSender(t, webhook.Config{Allow: loopback, Timeout: short})
+	var posts sync.WaitGroup
+	for range 100 {
+		posts.Go(func() {
+			a, _ := s.Post(t.Context(), testPost("http://"+addr), time.Now())
+			if a.Outcome != openmail.OutcomeError || a.Error != noAnswer {
+				t.Errorf("attempt %+v", a)
+			}
+		})
+	}
+	posts.Wait()
+}
+
+// TestADialEndsThoughNobodyWaitsForIt: the transport would let a handshake go on
+// after its post has ended, for as long as the receiver likes.
+func TestADialEndsThoughNobodyWaitsForIt(t *testing.T) {
+	hungUp := make(chan struct{})
+	addr := serveTCP(t, func(c net.Conn) { drain(c); close(hungUp) })
+	s := newSender(t, webhook.Config{Allow: loopback, Timeout: short})
+	if a, _ := s.Post(t.Context(), testPost("https://"+addr), time.Now()); a.Error != noAnswer {
+		t.Errorf("attempt %+v", a)
+	}
+	select {
+	case <-hungUp:
+	case <-time.After(10 * time.Second):
+		t.Error("the handshake goes on")
 	}
 }

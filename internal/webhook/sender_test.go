@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -338,6 +339,22 @@ func TestPostKeepsNoCookies(t *testing.T) {
 	}
 	if withCookie.Load() {
 		t.Error("a cookie came back")
+	}
+}
+
+func TestTheLogTellsTheCauseAndNoSecrets(t *testing.T) {
+	var log strings.Builder
+	handler := slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})
+	s := newSender(t, webhook.Config{Allow: loopback, Log: slog.New(handler)})
+	p := testPost("http://" + closedAddr(t) + "/canary?key=canary")
+	a, _ := s.Post(t.Context(), p, time.Now())
+	if a.Error != "connection refused" || !strings.Contains(log.String(), "connect: connection refused") {
+		t.Errorf("%+v, logged %s", a, &log)
+	}
+	for _, secret := range []string{"canary", p.Endpoint.Secret, "customer@", "mehr"} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("%q in the log: %s", secret, &log)
+		}
 	}
 }
 
