@@ -1,0 +1,246 @@
+package ws
+
+import (
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"openmail"
+)
+
+// crowdPart is how many sockets one goroutine serves before a second helps.
+const crowdPart = 64
+
+// group is the sockets of one account. Those that are up to date are served
+// together: each event is read and encoded once for all of them. A socket that
+// is not, or whose client is slow, goes on with its own pump.
+type group struct {
+	server  *Server
+	account string
+	rings   atomic.Int32 // what rang since the fan last rested
+
+	mu       sync.Mutex
+	sessions []*session
+	live     int               // sessions that events may flow to
+	pos      openmail.Position // how far the fan has read, while live > 0
+
+	crowd []*session // the fan's own list
+}
+
+// frame is an event ready to be sent to many.
+type frame struct {
+	event   openmail.Event
+	attempt int
+	bytes   []byte
+}
+
+// batch is a stretch of the log after from, up to and including to.
+type batch struct {
+	from, to openmail.Position
+	at       time.Time
+	frames   []frame
+}
+
+// scope is the whole account: a position means something only there.
+func (g *group) scope() openmail.Scope { return openmail.Scope{Account: g.account} }
+
+// listen counts a socket that events may flow to from now on. With the first,
+// the fan begins at head.
+func (g *group) listen(head openmail.Position) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.live++; g.live == 1 {
+		g.pos = max(g.pos, head)
+	}
+}
+
+func (g *group) unlisten() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.live--
+}
+
+// add takes a session in, unless there are limit of them; 0 is no limit.
+func (g *group) add(s *session, limit int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if limit > 0 && len(g.sessions) >= limit {
+		return false
+	}
+	s.slot = len(g.sessions)
+	g.sessions = append(g.sessions, s)
+	return true
+}
+
+// drop removes a session, and reports whether it was the last.
+func (g *group) drop(s *session) (empty bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	last := len(g.sessions) - 1
+	moved := g.sessions[last]
+	g.sessions[s.slot], moved.slot = moved, s.slot
+	g.sessions[last] = nil
+	g.sessions = g.sessions[:last]
+	return last == 0
+}
+
+// all appends the sessions to list.
+func (g *group) all(list []*session) []*session {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return append(list, g.sessions...)
+}
+
+// head is the newest position that the fan has seen.
+func (g *group) head() openmail.Position {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.pos
+}
+
+// listening reports whether events may flow to anyone, and how far they have.
+func (g *group) listening() (openmail.Position, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.pos, g.live > 0
+}
+
+// ring has the fan look at the log, now or once more. It does not block.
+func (g *group) ring() {
+	if g.rings.Add(1) == 1 {
+		g.server.tasks.start(g.fan)
+	}
+}
+
+// fan hands on what is new in the log, and ends.
+func (g *group) fan() {
+	o := g.server.outputs.get()
+	defer g.server.outputs.put(o)
+	for {
+		seen := g.rings.Load()
+		for g.round(o) {
+		}
+		if g.rings.CompareAndSwap(seen, 0) {
+			return
+		}
+	}
+}
+
+// round hands on one page of the log. It reports whether there may be more.
+func (g *group) round(o *output) bool {
+	from, ok := g.listening()
+	if !ok {
+		return false
+	}
+	events, err := g.server.cfg.Events.After(g.server.life, g.scope(), from, pageEvents)
+	if err != nil {
+		g.server.warn("reading the event log", err, slog.String("account", g.account))
+		return false // a later look goes on
+	}
+	if len(events) == 0 {
+		return false
+	}
+	b := encode(events, from, time.Now())
+	g.hand(b, o)
+	g.mu.Lock()
+	g.pos = max(g.pos, b.to)
+	g.mu.Unlock()
+	return cut(events, pageEvents)
+}
+
+// encode makes the frames of a page.
+func encode(events []openmail.Event, from openmail.Position, at time.Time) *batch {
+	b := &batch{from: from, to: events[len(events)-1].Position, at: at, frames: make([]frame, len(events))}
+	var o output
+	for i, e := range events {
+		f := &b.frames[i]
+		f.event, f.attempt = e, max(1, e.Delivery.Attempts)
+		begin := len(o.buf)
+		o.event(e.Payload, at, f.attempt)
+		f.bytes = o.buf[begin:len(o.buf):len(o.buf)]
+	}
+	return b
+}
+
+// hand gives a batch to every socket of the account. Large crowds are served
+// by several goroutines.
+func (g *group) hand(b *batch, o *output) {
+	g.crowd = g.all(g.crowd[:0])
+	defer clear(g.crowd)
+	parts := min(len(g.crowd)/crowdPart, runtime.GOMAXPROCS(0))
+	if parts < 2 {
+		handTo(g.crowd, b, o)
+		return
+	}
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	for i := range parts {
+		part := g.crowd[i*len(g.crowd)/parts : (i+1)*len(g.crowd)/parts]
+		helpers.Go(func() {
+			own := g.server.outputs.get()
+			defer g.server.outputs.put(own)
+			handTo(part, b, own)
+		})
+	}
+}
+
+func handTo(crowd []*session, b *batch, o *output) {
+	for _, s := range crowd {
+		s.take(b, o)
+	}
+}
+
+// take pushes what the socket wants of a batch, if it is up to date and its
+// client reads; else its own pump sees to it. It does not block.
+func (s *session) take(b *batch, o *output) {
+	if !s.conn.mu.TryLock() {
+		s.wake()
+		return
+	}
+	o.reset()
+	level, behind := s.standing(b)
+	if level {
+		behind = !s.gatherBatch(b, o)
+		s.fence(o)
+	}
+	s.send(o)
+	if behind {
+		s.wake()
+	}
+}
+
+// standing compares the cursor with a batch: level when the batch goes on
+// where the cursor is, behind when the cursor's own pump has to.
+func (s *session) standing(b *batch) (level, behind bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !s.live || s.ended || s.pos >= b.to || s.conn.closing.Load():
+		return false, false
+	case s.pos < b.from || s.pos < s.replay || s.conn.raw == nil:
+		return false, true
+	}
+	return true, false
+}
+
+// gatherBatch appends the frames that the socket wants. It reports whether all
+// of the batch is dealt with.
+func (s *session) gatherBatch(b *batch, o *output) bool {
+	for i := range b.frames {
+		f := &b.frames[i]
+		if len(o.buf) >= pageBytes {
+			return false
+		}
+		_, v := s.admit(&f.event, b.at)
+		if v == stop {
+			return false
+		}
+		if v == push {
+			o.buf = append(o.buf, f.bytes...)
+			s.server.counters.pushed.Add(1)
+		}
+	}
+	return true
+}

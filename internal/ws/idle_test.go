@@ -1,0 +1,3 @@
+package ws
+
+func idleServer() bool { return false }

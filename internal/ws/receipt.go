@@ -1,0 +1,103 @@
+package ws
+
+import (
+	"encoding/binary"
+	"time"
+
+	"openmail"
+	"openmail/internal/dispatch"
+)
+
+// A receipt is a pong. After events a ping goes out whose payload is how many
+// events were pushed on this connection so far, a fence: a client must echo it
+// after the frames before it (RFC 6455 sections 5.5.2 and 5.5.3), so its pong
+// says that the client's stack has read that many. One fence is under way at a
+// time; the next follows when it is back.
+
+// window is what was pushed on a connection and waits for a receipt. Its
+// numbers are ordinals: the first event pushed is 1.
+type window struct {
+	waiting []pushed // in the order of pushing
+	bytes   int
+
+	last   uint64 // pushed so far
+	fenced uint64 // the newest fence that was sent
+	back   uint64 // the newest fence that came back
+}
+
+// pushed is one event that waits for its receipt.
+type pushed struct {
+	position openmail.Position
+	at       int64 // Unix time in microseconds
+	attempt  int32
+	size     int32
+}
+
+func (w *window) add(p openmail.Position, at time.Time, attempt, size int) {
+	w.waiting = append(w.waiting, pushed{p, at.UnixMicro(), int32(attempt), int32(size)})
+	w.bytes += size
+	w.last++
+}
+
+// fenceDue reports whether a fence should follow what was just pushed.
+func (w *window) fenceDue() bool { return w.last > w.fenced && w.fenced == w.back }
+
+// fence is the ordinal that the next ping carries.
+func (w *window) fence() uint64 {
+	w.fenced = w.last
+	return w.last
+}
+
+// pong takes a pong that names the fence n, and returns what it confirms. A
+// client may answer only the latest of several pings, so an older fence counts
+// as back as well.
+func (w *window) pong(n uint64) []pushed {
+	if n <= w.back || n > w.fenced {
+		return nil // an echo of what is confirmed, or made up
+	}
+	w.back = n
+	first := w.last - uint64(len(w.waiting)) // the ordinal before waiting[0]
+	if n <= first {
+		return nil
+	}
+	confirmed := w.waiting[:n-first]
+	w.waiting = w.waiting[n-first:]
+	for _, p := range confirmed {
+		w.bytes -= int(p.size)
+	}
+	if len(w.waiting) == 0 {
+		w.waiting = nil // an idle socket keeps nothing
+	}
+	return confirmed
+}
+
+// holds reports whether the event at p waits for its receipt.
+func (w *window) holds(p openmail.Position) bool {
+	for i := range w.waiting {
+		if w.waiting[i].position == p {
+			return true
+		}
+	}
+	return false
+}
+
+// ordinal reads the payload of a pong. ok is false when it cannot be ours.
+func ordinal(payload []byte) (n uint64, ok bool) {
+	if len(payload) != 8 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(payload), true
+}
+
+// receipts says of each event when it was pushed, and that it was confirmed or
+// lost at that moment.
+func (s *session) receipts(events []pushed, at time.Time) []dispatch.Receipt {
+	out := make([]dispatch.Receipt, len(events))
+	for i, p := range events {
+		out[i] = dispatch.Receipt{
+			Account: s.account(), Position: p.position, Attempt: int(p.attempt),
+			PushedAt: time.UnixMicro(p.at), At: at, Remote: s.remote,
+		}
+	}
+	return out
+}

@@ -1,0 +1,272 @@
+package ws
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"openmail"
+	"openmail/api"
+	"openmail/internal/dispatch"
+)
+
+// The close codes of the contract, beside 1001.
+const (
+	closeUnauthorized ws.StatusCode = 4001
+	closeConnections  ws.StatusCode = 4008
+	closeRate         ws.StatusCode = 4029
+)
+
+// session is one socket: what it asked for, how far it is, and what waits for
+// its receipt. It implements dispatch.Listener.
+//
+// Locks are taken in this order: conn.mu, then mu. The subscription and the
+// cursor change only under both, so whoever holds conn.mu may write what they
+// told it.
+type session struct {
+	server *Server
+	group  *group
+	slot   int // its place in group.sessions, under group.mu
+	id     string
+	key    string
+	inbox  string // the only one that its key reaches; "": all
+	remote string
+	opened time.Time
+	conn   conn
+
+	pinged, ponged atomic.Int64 // the last of each, on the server's clock
+	rings          atomic.Int32 // what woke the pump since it last rested
+	ending         atomic.Pointer[fault]
+
+	// These belong to the reader.
+	budget   budget
+	spoke    bool // a text message came: the stack has grown
+	excluded int  // inboxes unsubscribed from
+
+	mu sync.Mutex
+	cursor
+	live       bool // events may flow: `subscribed` was said
+	joined     bool // the dispatcher knows it
+	ended      bool
+	paused     bool // the window is full; a receipt wakes the pump
+	offers     []openmail.Event
+	offerBytes int
+	win        window
+	confirmed  uint64
+	receiptAt  time.Time
+}
+
+var _ dispatch.Listener = (*session)(nil)
+
+func (s *session) account() string { return s.group.account }
+
+// scope is how far the key reaches.
+func (s *session) scope() openmail.Scope {
+	return openmail.Scope{Account: s.account(), Inbox: s.inbox}
+}
+
+// read is the socket's one goroutine while it is idle. first are bytes that
+// came with the handshake.
+func (s *session) read(first []byte) {
+	err := s.conn.in.feed(first, s)
+	for err == nil {
+		if s.spoke {
+			s.spoke = false
+			// What a text message takes of the stack would stay with an idle
+			// socket: a fresh one is small.
+			if s.server.tasks.start(func() { s.read(nil) }) {
+				return
+			}
+		}
+		var n int
+		n, err = s.conn.nc.Read(s.conn.buf[:])
+		if n > 0 {
+			if wrong := s.conn.in.feed(s.conn.buf[:n], s); wrong != nil {
+				err = wrong
+			}
+		}
+	}
+	s.part(err)
+}
+
+// part ends the socket as the error that ended its reading demands.
+func (s *session) part(err error) {
+	code := ws.StatusAbnormalClosure
+	if bye, ok := errors.AsType[*goodbye](err); ok {
+		code = bye.code
+		s.conn.echo(code)
+	}
+	if f, ok := errors.AsType[*fault](err); ok {
+		s.ending.CompareAndSwap(nil, f)
+		s.conn.refuse(words(f), f)
+	}
+	_ = s.conn.nc.Close()
+	if f := s.ending.Load(); f != nil {
+		code = f.code
+	}
+	s.end(code)
+}
+
+// end takes the socket out of everything that knows it.
+func (s *session) end(code ws.StatusCode) {
+	s.mu.Lock()
+	s.ended, s.offers = true, nil
+	lost, joined := s.win.waiting, s.joined
+	pushed, confirmed := s.win.last, s.confirmed
+	s.silence()
+	s.mu.Unlock()
+
+	now := time.Now()
+	if joined {
+		s.server.cfg.Deliveries.Leave(s.account(), s, s.receipts(lost, now))
+	}
+	s.server.remove(s)
+	s.server.cfg.Log.LogAttrs(context.Background(), slog.LevelInfo, "socket.closed",
+		slog.String("socket", s.id), slog.String("account", s.account()), slog.String("key", s.key),
+		slog.String("remote", s.remote), slog.Int("code", int(code)),
+		slog.Uint64("pushed", pushed), slog.Uint64("confirmed", confirmed),
+		slog.Duration("duration", now.Sub(s.opened)))
+}
+
+// dismiss ends the socket from our side: an error message where the code is
+// one of the contract's, a close frame, and closeWait for the answer. It does
+// not block.
+func (s *session) dismiss(f *fault) {
+	if !s.ending.CompareAndSwap(nil, f) {
+		return
+	}
+	s.conn.expectEnd()
+	if s.conn.mu.TryLock() {
+		s.bye(f)
+		return
+	}
+	if !s.server.tasks.start(func() { s.conn.mu.Lock(); s.bye(f) }) {
+		s.conn.kill()
+	}
+}
+
+// bye says why and that it is over. conn.mu is held; bye sees to its release.
+func (s *session) bye(f *fault) {
+	if s.conn.closing.Swap(true) {
+		s.conn.mu.Unlock()
+		return
+	}
+	o := s.server.outputs.get()
+	defer s.server.outputs.put(o)
+	o.buf = append(o.buf, words(f)...)
+	o.close(f)
+	s.send(o)
+}
+
+// words is the error message that goes before a close frame with a code of the
+// contract's own, as a frame.
+func words(f *fault) []byte {
+	if f.code < 4000 {
+		return nil
+	}
+	return appendFrame(nil, ws.OpText, errorMessage(f.reason))
+}
+
+// beat keeps the socket's heart going. o is scratch. It does not block.
+func (s *session) beat(o *output) {
+	now, limits := s.server.clock(), &s.server.cfg.Limits
+	if limits.Heartbeat == 0 || s.conn.closing.Load() {
+		return
+	}
+	if now-s.ponged.Load() >= int64(limits.Heartbeat+limits.PongWait) {
+		s.ending.CompareAndSwap(nil, &fault{ws.StatusAbnormalClosure, "no pong came"})
+		s.conn.kill()
+		return
+	}
+	// A socket that is being written to gets a fence, or does not read.
+	if now-s.pinged.Load() < int64(limits.Heartbeat) || !s.conn.mu.TryLock() {
+		return
+	}
+	o.reset()
+	if !s.conn.closing.Load() {
+		s.mu.Lock()
+		n := s.win.fence()
+		s.mu.Unlock()
+		o.buf = appendPing(o.buf, n)
+		s.pinged.Store(now)
+	}
+	s.send(o)
+}
+
+// ping answers a client's ping.
+func (s *session) ping(payload []byte) error {
+	if err := s.odd(); err != nil || s.conn.closing.Load() {
+		return err
+	}
+	return s.conn.write(appendFrame(nil, ws.OpPong, payload))
+}
+
+// pong takes a sign of life, and a receipt if it is one.
+func (s *session) pong(payload []byte) error {
+	n, ours := ordinal(payload)
+	now := time.Now()
+	s.mu.Lock()
+	solicited := ours && n > s.win.back && n <= s.win.fenced || ours && n == s.win.back
+	events := []pushed(nil)
+	if ours {
+		events = s.win.pong(n)
+	}
+	if len(events) > 0 {
+		s.confirmed += uint64(len(events))
+		s.receiptAt = now
+	}
+	fence, paused := s.win.fenceDue(), s.paused
+	s.paused = false
+	s.mu.Unlock()
+
+	s.ponged.Store(s.server.clock())
+	if len(events) > 0 {
+		s.server.counters.receipts.Add(int64(len(events)))
+		s.server.cfg.Deliveries.Confirm(s.receipts(events, now))
+	}
+	if fence {
+		s.fenceNow()
+	}
+	if paused {
+		s.wake()
+	}
+	if !solicited {
+		return s.odd()
+	}
+	return nil
+}
+
+func (s *session) fragment() error { return s.odd() }
+
+// odd counts what no client needs to send often.
+func (s *session) odd() error {
+	if s.budget.odd(s.server.clock(), &s.server.cfg.Limits) {
+		return nil
+	}
+	return &fault{closeRate, "too many control frames and fragments"}
+}
+
+// describe is the socket as its owner may see it. head is the newest position
+// known.
+func (s *session) describe(head openmail.Position) api.Socket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := api.Socket{
+		ID: s.id, Remote: s.remote, ConnectedAt: api.Time{Time: s.opened},
+		Subscribed: s.sub.Active(), InboxIDs: []string{}, EventTypes: []string{},
+		Unconfirmed: len(s.win.waiting), LastReceiptAt: api.Time{Time: s.receiptAt},
+	}
+	d.InboxIDs = append(d.InboxIDs, s.sub.Inboxes()...)
+	for _, t := range s.sub.Types() {
+		d.EventTypes = append(d.EventTypes, string(t))
+	}
+	if d.Subscribed {
+		d.Behind = int64(max(0, head-s.pos))
+	}
+	return d
+}

@@ -1,0 +1,313 @@
+package ws
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/gobwas/ws"
+
+	"openmail"
+)
+
+const (
+	// maxInboxes and maxTypes bound what one subscription lists.
+	maxInboxes = 2000
+	maxTypes   = 50
+	maxType    = 64 // bytes of an event type's name
+)
+
+// text takes a message from the client.
+func (s *session) text(message []byte) error {
+	s.spoke = true
+	if s.conn.closing.Load() {
+		return nil
+	}
+	m, wrong := understand(message)
+	if wrong == nil && m.Type == "ack" && s.budget.ack(s.pushedSoFar()) {
+		return nil // receipts come by pong; an ack says nothing more
+	}
+	if !s.budget.message(s.server.clock(), &s.server.cfg.Limits) {
+		l := s.server.cfg.Limits
+		return &fault{closeRate, fmt.Sprintf("rate limit: at most %d messages in %v", l.Messages, l.Window)}
+	}
+	if wrong != nil {
+		return s.complain(wrong.Error())
+	}
+	switch m.Type {
+	case "subscribe":
+		return s.subscribe(m)
+	case "unsubscribe":
+		return s.unsubscribe(m)
+	case "ping":
+		return s.say(pongMessage())
+	case "ack":
+		return nil
+	}
+	return s.complain("unknown type " + quoted(m.Type))
+}
+
+func (s *session) pushedSoFar() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.win.last
+}
+
+// say sends messages.
+func (s *session) say(messages ...[]byte) error {
+	var frames []byte
+	for _, m := range messages {
+		frames = appendFrame(frames, ws.OpText, m)
+	}
+	return s.conn.write(frames)
+}
+
+func (s *session) complain(text string) error { return s.say(errorMessage(text)) }
+
+// failed ends the socket for a failure of ours: a client that reconnects is
+// better off than one that waits for what was not set up.
+func (s *session) failed(doing string, err error) error {
+	s.server.warn(doing, err, slog.String("socket", s.id))
+	return &fault{ws.StatusInternalServerError, "the server failed; reconnect"}
+}
+
+// start is where a subscription begins.
+type start struct {
+	head    openmail.Position // of the log, looked up before anything else
+	after   openmail.Position // what the client has, when resume
+	resume  bool
+	problem string // what is wrong with last_event_id; "" when nothing is
+}
+
+// subscribe widens the subscription. The order matters: the head of the log is
+// looked up first, then the dispatcher is told, then the client, and only then
+// does anything flow, from that head; so nothing falls between.
+func (s *session) subscribe(m said) error {
+	inboxes, problem, err := s.owned(m)
+	switch {
+	case err != nil:
+		return s.failed("checking a subscription", err)
+	case problem != "":
+		return s.complain(problem)
+	}
+	at, err := s.begin(m.LastEventID)
+	if err != nil {
+		return s.failed("finding where a subscription begins", err)
+	}
+
+	s.conn.mu.Lock()
+	widened, join := s.widen(inboxes, m.EventTypes, at)
+	if join {
+		s.server.cfg.Deliveries.Join(s.account(), s)
+	}
+	err = s.confirmSubscription(at)
+	s.conn.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if widened {
+		s.takeOffers(at)
+	}
+	s.wake()
+	return nil
+}
+
+// owned checks what a client wants against what is its own, and returns the
+// inboxes to subscribe to; none means all. problem is a sentence for the
+// client: then nothing of its message applies.
+func (s *session) owned(m said) (inboxes []string, problem string, err error) {
+	for _, t := range m.EventTypes {
+		if len(t) > maxType {
+			return nil, "unknown event type " + quoted(string(t)), nil
+		}
+	}
+	if len(m.InboxIDs) == 0 && s.inbox != "" {
+		return []string{s.inbox}, "", nil
+	}
+	slices.Sort(m.InboxIDs)
+	inboxes = slices.Compact(m.InboxIDs)
+	if s.tooMany(inboxes, m.EventTypes) {
+		return nil, "the subscription lists too much: leave inbox_ids and event_types out to have everything", nil
+	}
+	for _, id := range inboxes {
+		own, err := s.owns(id)
+		if err != nil {
+			return nil, "", err
+		}
+		if !own {
+			return nil, "no such inbox: " + quoted(id), nil
+		}
+	}
+	return inboxes, "", nil
+}
+
+// tooMany reports whether the subscription would outgrow its bounds.
+func (s *session) tooMany(inboxes []string, types []openmail.EventType) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub := s.sub.With(inboxes, types)
+	return len(sub.Inboxes()) > maxInboxes || len(sub.Types()) > maxTypes
+}
+
+// begin finds out where a subscription begins.
+func (s *session) begin(lastEventID string) (start, error) {
+	ctx, events := s.server.life, s.server.cfg.Events
+	head, err := events.Head(ctx, s.group.scope())
+	if err != nil || lastEventID == "" {
+		return start{head: head}, err
+	}
+	p, err := events.Find(ctx, s.scope(), lastEventID)
+	if openmail.CodeOf(err) != openmail.CodeNotFound {
+		return start{head: head, after: p, resume: true}, err
+	}
+	oldest, err := events.After(ctx, s.scope(), 0, 1)
+	hint := "nothing is kept"
+	if len(oldest) > 0 {
+		hint = "the oldest event that is kept is " + oldest[0].ID
+	}
+	return start{head: head, problem: "unknown last_event_id " + quoted(lastEventID) +
+		": nothing is replayed and the stream goes on from now; " + hint +
+		"; GET /v1/events lists what you may have missed"}, err
+}
+
+// widen changes the subscription and, where that is asked for, the cursor.
+// changed is false when the same was subscribed to before; join is true the
+// first time. conn.mu is held, so no event goes out meanwhile.
+func (s *session) widen(inboxes []string, types []openmail.EventType, at start) (changed, join bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.sub
+	sub := was.With(inboxes, types)
+	changed = !same(was, sub)
+	switch {
+	case !was.Active():
+		from := at.head
+		if at.resume {
+			from = at.after
+		}
+		s.cursor.begin(sub, from, at.head)
+	case changed:
+		s.cursor.change(sub)
+	}
+	if was.Active() && at.resume {
+		s.cursor.rewind(at.after)
+	}
+	join = !s.joined
+	s.joined = true
+	return changed, join
+}
+
+// confirmSubscription tells the client what it is subscribed to, and lets
+// events flow. conn.mu is held.
+func (s *session) confirmSubscription(at start) error {
+	var frames []byte
+	if at.problem != "" {
+		frames = appendFrame(frames, ws.OpText, errorMessage(at.problem))
+	}
+	s.mu.Lock()
+	frames = appendFrame(frames, ws.OpText, subscribedMessage(s.sub))
+	s.mu.Unlock()
+	if s.conn.closing.Load() {
+		return nil
+	}
+	if err := s.conn.finish(frames); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.enliven(at.head)
+	return nil
+}
+
+// takeOffers asks for what is overdue and lies behind the cursor.
+func (s *session) takeOffers(at start) {
+	s.mu.Lock()
+	upTo := s.pos
+	s.mu.Unlock()
+	events, err := s.server.cfg.Deliveries.Offers(s.server.life, s.scope(), upTo, s)
+	if err != nil { // they fall to the webhook as planned
+		s.server.warn("asking for overdue events", err, slog.String("socket", s.id))
+		return
+	}
+	for _, e := range events {
+		s.enqueue(e)
+	}
+}
+
+// unsubscribe narrows the subscription. What is not the client's own it never
+// had, so that is left out.
+func (s *session) unsubscribe(m said) error {
+	inboxes, err := s.ownedOf(m.InboxIDs)
+	if err != nil {
+		return s.failed("checking what to unsubscribe from", err)
+	}
+	if s.excluded += len(inboxes); s.excluded > maxInboxes {
+		return s.complain("too many exceptions: unsubscribe from everything and list what you want")
+	}
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	if len(inboxes) > 0 || len(m.InboxIDs) == 0 {
+		s.narrow(inboxes)
+	}
+	if s.conn.closing.Load() {
+		return nil
+	}
+	return s.conn.finish(appendFrame(nil, ws.OpText, unsubscribedMessage(m.InboxIDs)))
+}
+
+// narrow takes inboxes out of the subscription; none means everything. conn.mu
+// is held.
+func (s *session) narrow(inboxes []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sub := s.sub.Without(inboxes); !same(s.sub, sub) {
+		s.cursor.change(sub)
+	}
+	if !s.sub.Active() {
+		s.excluded = 0
+		s.offers, s.offerBytes = nil, 0
+		s.silence()
+	}
+}
+
+// ownedOf returns those of the inboxes that the key reaches.
+func (s *session) ownedOf(ids []string) (owned []string, err error) {
+	for _, id := range ids {
+		own, err := s.owns(id)
+		if err != nil {
+			return nil, err
+		}
+		if own {
+			owned = append(owned, id)
+		}
+	}
+	return owned, nil
+}
+
+// owns reports whether the key reaches an inbox.
+func (s *session) owns(id string) (bool, error) {
+	_, err := s.server.cfg.Inboxes.Inbox(s.server.life, s.scope(), id)
+	switch openmail.CodeOf(err) {
+	case "":
+		return true, nil
+	case openmail.CodeNotFound, openmail.CodeForbidden:
+		return false, nil
+	}
+	return false, fmt.Errorf("looking up an inbox: %w", err)
+}
+
+// enliven lets events flow. mu is held.
+func (s *session) enliven(head openmail.Position) {
+	if !s.live && !s.ended {
+		s.live = true
+		s.group.listen(head)
+	}
+}
+
+// silence stops the flow of events. mu is held.
+func (s *session) silence() {
+	if s.live {
+		s.live = false
+		s.group.unlisten()
+	}
+}

@@ -1,0 +1,73 @@
+package ws
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"openmail"
+	"openmail/api"
+)
+
+// said is a message from a client. Fields that it does not know are ignored.
+type said struct {
+	Type        string               `json:"type"`
+	InboxIDs    []string             `json:"inbox_ids"`
+	EventTypes  []openmail.EventType `json:"event_types"`
+	LastEventID string               `json:"last_event_id"`
+}
+
+// understand reads a message. The error is a sentence for the client.
+func understand(message []byte) (said, error) {
+	var m said
+	err := json.Unmarshal(message, &m)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if wrong.Field == "" {
+			return m, errors.New("a message must be a JSON object")
+		}
+		return m, fmt.Errorf("%s must not be a JSON %s", wrong.Field, wrong.Value)
+	}
+	if err != nil {
+		return m, errors.New("invalid JSON")
+	}
+	return m, nil
+}
+
+// The messages to a client, but for events: their JSON.
+
+func subscribedMessage(s openmail.Subscription) []byte {
+	b := appendList([]byte(`{"type":"subscribed","inbox_ids":`), s.Inboxes())
+	b = appendList(append(b, `,"event_types":`...), s.Types())
+	return append(b, '}')
+}
+
+func unsubscribedMessage(inboxes []string) []byte {
+	return append(appendList([]byte(`{"type":"unsubscribed","inbox_ids":`), inboxes), '}')
+}
+
+func pongMessage() []byte { return []byte(`{"type":"pong"}`) }
+
+func errorMessage(text string) []byte {
+	return append(api.AppendString([]byte(`{"type":"error","message":`), text), '}')
+}
+
+func appendList[T ~string](b []byte, list []T) []byte {
+	b = append(b, '[')
+	for i, s := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = api.AppendString(b, string(s))
+	}
+	return append(b, ']')
+}
+
+// quoted is a client's own text within a message to it, cut to a bearable
+// length.
+func quoted(s string) string {
+	const most = 64
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}
