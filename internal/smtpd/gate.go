@@ -46,11 +46,11 @@ func hostOf(addr netip.Addr) netip.Prefix {
 
 // remoteAddr is the peer's address; the zero Addr when it has none.
 func remoteAddr(conn net.Conn) netip.Addr {
-	ap, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	if err != nil {
+	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
 		return netip.Addr{}
 	}
-	return ap.Addr().Unmap().WithZone("")
+	return tcp.AddrPort().Addr().Unmap().WithZone("")
 }
 
 // enter lets a session in, or returns the reply that turns it away.
