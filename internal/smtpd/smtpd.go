@@ -23,7 +23,8 @@ import (
 	"openmail"
 )
 
-// Receiver is what the door asks of the house.
+// Receiver is what the door asks of the house. Both methods give up soon after
+// ctx ends: the server does not stop before they return.
 type Receiver interface {
 	// Route finds the inbox of a recipient, given as the sender wrote it. The
 	// error is openmail.CodeNotFound when there is none, which refuses the
