@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -146,7 +147,7 @@ func leaving() *fault {
 // covered lists the sockets within a scope, oldest first.
 func (s *Server) covered(scope openmail.Scope) []*session {
 	list := slices.DeleteFunc(s.sessions(), func(ss *session) bool { return !scope.Covers(ss.account(), ss.inbox) })
-	slices.SortFunc(list, func(a, b *session) int { return strings.Compare(a.id, b.id) })
+	slices.SortFunc(list, func(a, b *session) int { return cmp.Or(a.opened.Compare(b.opened), strings.Compare(a.id, b.id)) })
 	return list
 }
 

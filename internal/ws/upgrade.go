@@ -35,6 +35,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusForbidden, openmail.CodeForbidden, "This origin is not on the server's list.")
 		return
 	}
+	if s.isClosing() {
+		w.Header().Set("Retry-After", "2")
+		refuse(w, http.StatusServiceUnavailable, openmail.CodeUnavailable, "The server is stopping: try again.")
+		return
+	}
 	key, err := s.authenticate(r)
 	unauthorized := openmail.CodeOf(err) == openmail.CodeUnauthorized
 	if err != nil && !unauthorized {
@@ -75,6 +80,12 @@ func (s *Server) turnAway(ss *session, f *fault) {
 		s.refusing.Add(-1)
 		ss.conn.kill()
 	}
+}
+
+func (s *Server) isClosing() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.closing
 }
 
 // begin starts a session's reader.
