@@ -14,8 +14,8 @@ type Store interface {
 	InboxAt(ctx context.Context, scope openmail.Scope, address string) (openmail.Inbox, error)
 
 	// PolicyFor returns the inbound policy of the scope's account, with at
-	// least those of its rules that can name the sender.
-	PolicyFor(ctx context.Context, scope openmail.Scope, sender string) (openmail.Policy, error)
+	// least those of its rules that can name one of the authors.
+	PolicyFor(ctx context.Context, scope openmail.Scope, authors []string) (openmail.Policy, error)
 
 	// File writes one mail for all its inboxes in one transaction, on disk
 	// when it returns: for each copy that is admitted the body, the message,

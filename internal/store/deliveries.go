@@ -37,6 +37,33 @@ func (db *DB) Lanes(ctx context.Context, scope openmail.Scope) ([]dispatch.Lane,
 	return slices.DeleteFunc(lanes, func(l dispatch.Lane) bool { return l.Due.IsZero() }), err
 }
 
+// Waiting is how many deliveries are in a state, and the earliest of their due
+// times.
+type Waiting struct {
+	Count  int64
+	Oldest time.Time
+}
+
+// Backlog counts the deliveries that are under way, by state.
+func (db *DB) Backlog(ctx context.Context, scope openmail.Scope) (map[openmail.State]Waiting, error) {
+	q := newQuery("select state, count(*), min(due_at) from event where due_at > 0").within(scope, "account_id", "inbox_id").and(" group by state")
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return nil, fmt.Errorf("count what waits: %w", err)
+	}
+	backlog := map[openmail.State]Waiting{openmail.StateArmed: {}, openmail.StateDue: {}, openmail.StatePosting: {}}
+	_, err = collect(rows, func(s scanner) (struct{}, error) {
+		var state openmail.State
+		var w Waiting
+		var oldest int64
+		err := s.Scan(&state, &w.Count, &oldest)
+		w.Oldest = moment(oldest)
+		backlog[state] = w
+		return struct{}{}, err
+	})
+	return backlog, err
+}
+
 // earliest is the least of the times that are not 0; 0 when all are.
 func earliest(times ...int64) int64 {
 	var least int64

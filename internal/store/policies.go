@@ -17,8 +17,11 @@ func scanRule(s scanner) (r openmail.Rule, err error) {
 }
 
 // PolicyFor implements intake.Store.
-func (db *DB) PolicyFor(ctx context.Context, scope openmail.Scope, sender string) (openmail.Policy, error) {
-	values := openmail.RuleValues(sender)
+func (db *DB) PolicyFor(ctx context.Context, scope openmail.Scope, authors []string) (openmail.Policy, error) {
+	var values []string
+	for _, a := range authors {
+		values = append(values, openmail.RuleValues(a)...)
+	}
 	return db.policy(ctx, scope, func(q *query) *query {
 		if len(values) == 0 {
 			return q.and(" and 1 = 0")

@@ -1,0 +1,284 @@
+// Package app is the only place where everything knows everything: it reads the
+// settings, makes the parts, ties them together, and runs them.
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"openmail"
+	"openmail/api"
+	"openmail/internal/access"
+	"openmail/internal/bell"
+	"openmail/internal/blob"
+	"openmail/internal/dispatch"
+	"openmail/internal/httpapi"
+	"openmail/internal/intake"
+	"openmail/internal/mailbox"
+	"openmail/internal/smtpd"
+	"openmail/internal/store"
+	"openmail/internal/webhook"
+	"openmail/internal/ws"
+)
+
+// App is a server that listens, and works while Run runs.
+type App struct {
+	config  Config
+	logger  *slog.Logger
+	version string
+	cleanup []func() error // what New has opened, to be closed in reverse
+
+	folder   *folder
+	listener net.Listener
+	links    api.Links
+
+	store      *store.DB
+	bell       *bell.Local
+	listeners  *dispatch.Listeners
+	dispatcher *dispatch.Dispatcher
+	sockets    *dispatch.Sockets
+	access     *access.Access
+	smtp       *smtpd.Server
+	stream     *ws.Server
+	rest       *httpapi.Server
+	http       *http.Server
+	metrics    *metrics
+	newKey     string // made by this start; "" otherwise
+}
+
+// New takes the data folder and the ports, opens the store and makes every
+// part. Nobody is served before Run. Close it when Run was not called.
+func New(ctx context.Context, c Config, version string, logger *slog.Logger) (*App, error) {
+	a := &App{config: c, logger: logger, version: version}
+	for _, step := range []func(context.Context) error{
+		a.takeFolder, a.listen, a.openStore, a.makeRooms, a.makeDoors, a.firstKey,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, a.Close())
+		}
+	}
+	return a, nil
+}
+
+// Close gives everything back that New took.
+func (a *App) Close() error {
+	var errs []error
+	for i := len(a.cleanup) - 1; i >= 0; i-- {
+		errs = append(errs, a.cleanup[i]())
+	}
+	a.cleanup = nil
+	return errors.Join(errs...)
+}
+
+func (a *App) atClose(f func() error) { a.cleanup = append(a.cleanup, f) }
+
+func (a *App) takeFolder(context.Context) (err error) {
+	if a.folder, err = openFolder(a.config.Data); err != nil {
+		return err
+	}
+	a.atClose(a.folder.close)
+	return nil
+}
+
+// listen takes the HTTP port: the links in events need to know it.
+func (a *App) listen(ctx context.Context) (err error) {
+	var lc net.ListenConfig
+	if a.listener, err = lc.Listen(ctx, "tcp", a.config.HTTP); err != nil {
+		return portTaken(err, "http", a.config.HTTP)
+	}
+	a.atClose(func() error { return ignoreClosed(a.listener.Close()) })
+	a.links = api.Links{PublicURL: a.config.PublicURL}
+	if a.links.PublicURL == "" {
+		a.links.PublicURL = "http://" + a.listener.Addr().String()
+	}
+	return nil
+}
+
+// portTaken says what to do about a port that cannot be had.
+func portTaken(err error, flag, addr string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("the address %s is taken by another program: stop that, or choose another with --%s", addr, flag)
+	}
+	return fmt.Errorf("cannot listen on %s (--%s): %w", addr, flag, err)
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (a *App) openStore(ctx context.Context) error {
+	key, err := a.folder.fileKey()
+	if err != nil {
+		return err
+	}
+	blobs, err := blob.NewFiles(a.folder.file("blobs"))
+	if err != nil {
+		return err
+	}
+	a.atClose(blobs.Close)
+	a.store, err = store.Open(ctx, store.Config{
+		Database: a.config.Database, Dir: a.folder.path, Blobs: blobs, Links: a.links, FileKey: key, Logger: a.logger,
+		Retention: store.Retention{Events: a.config.RetainEvents, Messages: a.config.RetainMessages, Trash: a.config.RetainTrash},
+	})
+	if err != nil {
+		return err
+	}
+	a.atClose(a.store.Close)
+	return nil
+}
+
+// makeRooms makes what the system does.
+func (a *App) makeRooms(context.Context) error {
+	a.bell = bell.NewLocal()
+	a.listeners = dispatch.NewListeners()
+	sender, err := webhook.New(webhook.Config{Allow: a.config.WebhookAllow, UserAgent: "OpenMail/" + a.version, Log: a.logger})
+	if err != nil {
+		return fmt.Errorf("--webhook-allow: %w", err)
+	}
+	a.atClose(func() error { sender.Close(); return nil })
+	a.metrics = newMetrics(a)
+	a.dispatcher = dispatch.New(dispatch.Config{
+		Queue: a.store, Poster: sender, Bell: a.bell, Listeners: a.listeners, Logger: a.logger, Posted: a.metrics.posted,
+	})
+	a.sockets = dispatch.NewSockets(a.listeners, a.store, a.dispatcher, a.logger, a.metrics.receipt)
+	a.access = access.New(access.Config{
+		Keys: a.store, Uses: a.store, Accounts: a.store, Inboxes: a.store, Logger: a.logger,
+		OnRevoke: func(key string) { a.stream.Revoke(key) },
+	})
+	a.rest = httpapi.New(a.restConfig(target{sender}))
+	return nil
+}
+
+// target lets a Sender also make secrets, as dispatch wants it.
+type target struct{ *webhook.Sender }
+
+func (target) NewSecret() string { return webhook.NewSecret() }
+
+func (a *App) restConfig(t dispatch.Target) httpapi.Config {
+	webhooks := dispatch.NewWebhooks(a.store, t)
+	key, _ := a.folder.fileKey() // openStore has read it
+	c := httpapi.Config{
+		Access: a.access,
+		Mailbox: mailbox.New(mailbox.Config{
+			Inboxes: a.store, Mail: a.store, Changes: a.store, Raws: a.store, Policies: a.store, Quarantine: a.store,
+			Domains: []string{a.config.Domain},
+		}),
+		Releaser: a.intake(), Journal: a.store, Redeliverer: dispatch.NewAgain(a.store, a.listeners, a.dispatcher),
+		Webhooks: webhooks, Secrets: webhooks, Sockets: lateSockets{a}, Ready: a.store.Ready,
+		Links: a.links, Version: a.version, Secret: key, InlineAttachments: a.config.InlineAttachments,
+		FailureLimit: 60, Logger: a.logger, Observe: a.metrics.request,
+	}
+	if a.config.Limits {
+		c.RateLimit = a.config.RequestLimit
+	}
+	return c
+}
+
+func (a *App) intake() *intake.Intake {
+	return intake.New(intake.Config{
+		Store: a.store, Quarantine: a.store, Bell: a.bell, Listening: a.listeners.Wanted,
+		MaxBytes: a.config.MaxMail, Keep: a.config.RetainQuarantine, Logger: a.logger,
+	})
+}
+
+// makeDoors makes where the world comes in.
+func (a *App) makeDoors(ctx context.Context) error {
+	a.stream = ws.New(ws.Config{
+		Keys: a.access, Revocations: a.store, Events: a.store, Inboxes: a.store, Deliveries: a.sockets, Bell: a.bell,
+		Log: a.logger, Limits: a.socketLimits(), Origins: a.config.Origins,
+	})
+	a.http = &http.Server{
+		Handler: a.mux(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
+	}
+	hostname := a.config.Hostname
+	if hostname == "" {
+		hostname = a.config.Domain
+	}
+	cert, err := smtpd.Certificate(a.config.TLSCert, a.config.TLSKey, a.folder.path, hostname)
+	if err != nil {
+		return err
+	}
+	limits := smtpd.Limits{MessageBytes: a.config.MaxMail}
+	if !a.config.Limits {
+		limits.Connections, limits.ConnectionsPerAddress = 1<<20, 1<<20
+	}
+	a.smtp = smtpd.New(smtpd.Config{
+		Addr: a.config.SMTP, Hostname: hostname, Receiver: a.intake(), Limits: limits, Logger: a.logger,
+		TLS: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
+	})
+	if err := a.smtp.Listen(ctx); err != nil {
+		return portTaken(err, "smtp", a.config.SMTP)
+	}
+	a.atClose(a.smtp.Close)
+	return nil
+}
+
+func (a *App) socketLimits() ws.Limits {
+	l := ws.DefaultLimits()
+	l.Connections, l.Messages = a.config.SocketLimit, a.config.SocketMessages
+	if !a.config.Limits {
+		l.Connections, l.Messages = 0, 0
+	}
+	return l
+}
+
+func (a *App) mux() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.Handle("/v1/ws", a.stream)
+	mux.Handle("GET /metrics", a.metrics.handler())
+	mux.Handle("/", a.rest)
+	return mux
+}
+
+// lateSockets is the event stream for the REST interface, which is made first.
+type lateSockets struct{ a *App }
+
+func (l lateSockets) Sockets(scope openmail.Scope) []api.Socket { return l.a.stream.Sockets(scope) }
+
+func (l lateSockets) Disconnect(scope openmail.Scope, id string) error {
+	return l.a.stream.Disconnect(scope, id)
+}
+
+func (l lateSockets) Ticket(key openmail.Key) (string, time.Time) { return l.a.stream.Ticket(key) }
+
+// firstKey makes the first account, on the first start.
+func (a *App) firstKey(ctx context.Context) error {
+	accounts, err := a.store.Accounts(ctx, openmail.Operator())
+	if err != nil || len(accounts) > 0 {
+		return err
+	}
+	key, err := a.folder.rootKey(a.config.RootKey)
+	if err != nil {
+		return err
+	}
+	if _, _, err := a.access.First(ctx, key); err != nil {
+		return fmt.Errorf("OPENMAIL_ROOT_KEY: %w", err)
+	}
+	a.newKey = key
+	return nil
+}
+
+// NewKey is the account key that this start has made; "" when there was one.
+func (a *App) NewKey() string { return a.newKey }
+
+// KeyFile is where the first key stands.
+func (a *App) KeyFile() string { return a.folder.file(rootKeyFile) }
+
+// Addresses is where the server listens.
+func (a *App) Addresses() Addresses {
+	return Addresses{HTTP: a.listener.Addr().String(), SMTP: a.smtp.Addr().String()}
+}
+
+// PublicURL is where clients reach it.
+func (a *App) PublicURL() string { return a.links.PublicURL }

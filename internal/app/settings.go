@@ -1,0 +1,262 @@
+package app
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"openmail"
+)
+
+// Config is every setting of the server. Settings has their names, defaults and
+// meanings; a Config comes from Load.
+type Config struct {
+	HTTP, SMTP   string
+	Data         string
+	Domain       string
+	Hostname     string
+	PublicURL    string
+	Database     string
+	Bell         string
+	Blobs        string
+	Relay        string
+	WebhookAllow []string
+	TLSCert      string
+	TLSKey       string
+	Limits       bool
+	Log          string
+	RootKey      string
+
+	MaxMail           int64
+	SocketLimit       int
+	SocketMessages    int
+	RequestLimit      int
+	Origins           []string
+	InlineAttachments bool
+
+	RetainEvents     time.Duration
+	RetainMessages   time.Duration
+	RetainTrash      time.Duration
+	RetainQuarantine time.Duration
+}
+
+// Setting is one setting: its flag (without the dashes; "" for none), its
+// environment variable, its default and its meaning.
+type Setting struct {
+	Flag, Env, Default, Meaning string
+	Secret                      bool // never printed
+	set                         func(c *Config, value string) error
+}
+
+// Settings is the list of all settings, in the order in which they are shown.
+func Settings() []Setting {
+	return []Setting{
+		{Flag: "http", Env: "OPENMAIL_HTTP", Default: "127.0.0.1:8025", Meaning: "address for REST, WebSocket and metrics; port 0 picks a free one", set: address(func(c *Config) *string { return &c.HTTP })},
+		{Flag: "smtp", Env: "OPENMAIL_SMTP", Default: "127.0.0.1:2525", Meaning: "address for SMTP; port 0 picks a free one", set: address(func(c *Config) *string { return &c.SMTP })},
+		{Flag: "data", Env: "OPENMAIL_DATA", Default: "./openmail-data", Meaning: "data folder", set: text(func(c *Config) *string { return &c.Data })},
+		{Flag: "domain", Env: "OPENMAIL_DOMAIN", Default: "openmail.localhost", Meaning: "mail domain of new inboxes", set: domain},
+		{Flag: "hostname", Env: "OPENMAIL_HOSTNAME", Default: "", Meaning: "name in the SMTP greeting and the self-signed certificate; empty: the domain", set: text(func(c *Config) *string { return &c.Hostname })},
+		{Flag: "public-url", Env: "OPENMAIL_PUBLIC_URL", Default: "", Meaning: "URL under which clients reach the server; empty: http:// and the address", set: publicURL},
+		{Flag: "database", Env: "OPENMAIL_DATABASE", Default: "", Meaning: "empty: SQLite in the data folder; else postgres://…", set: database},
+		{Flag: "bell", Env: "OPENMAIL_BELL", Default: "", Meaning: "empty: in process (nats:// is not in this version)", set: onlyEmpty("bell")},
+		{Flag: "blobs", Env: "OPENMAIL_BLOBS", Default: "", Meaning: "empty: files in the data folder (s3:// is not in this version)", set: onlyEmpty("blobs")},
+		{Flag: "relay", Env: "OPENMAIL_RELAY", Default: "", Meaning: "empty or none (sending mail is not in this version)", set: relay},
+		{Flag: "webhook-allow", Env: "OPENMAIL_WEBHOOK_ALLOW", Default: "", Meaning: "hosts or CIDRs, comma separated, that webhooks may reach though private, on any port", set: list(func(c *Config) *[]string { return &c.WebhookAllow })},
+		{Flag: "tls-cert", Env: "OPENMAIL_TLS_CERT", Default: "", Meaning: "certificate file for STARTTLS; empty: a self-signed one in the data folder", set: text(func(c *Config) *string { return &c.TLSCert })},
+		{Flag: "tls-key", Env: "OPENMAIL_TLS_KEY", Default: "", Meaning: "key file of the certificate", set: text(func(c *Config) *string { return &c.TLSKey })},
+		{Flag: "log", Env: "OPENMAIL_LOG", Default: "", Meaning: "text or json; empty: text on a terminal, else json", set: oneOf("log", func(c *Config) *string { return &c.Log }, "", "text", "json")},
+		{Flag: "max-mail", Env: "OPENMAIL_MAX_MAIL", Default: "36700160", Meaning: "largest mail, in bytes", set: number(func(c *Config, n int) { c.MaxMail = int64(n) }, 1024, 256<<20)},
+		{Flag: "origins", Env: "OPENMAIL_ORIGINS", Default: "", Meaning: "origins, comma separated, of the pages that may open a WebSocket; empty: any (a key is always needed)", set: list(func(c *Config) *[]string { return &c.Origins })},
+		{Flag: "inline-attachments", Env: "OPENMAIL_INLINE_ATTACHMENTS", Default: "off", Meaning: "on: attachments are answered with their bytes instead of a redirect to a signed link", set: onOff(func(c *Config) *bool { return &c.InlineAttachments })},
+		{Env: "OPENMAIL_LIMITS", Default: "on", Meaning: "off lifts every rate and count limit (measuring, trusted networks)", set: onOff(func(c *Config) *bool { return &c.Limits })},
+		{Env: "OPENMAIL_LIMIT_SOCKETS", Default: "10", Meaning: "WebSockets of an account at a time; 0: any number", set: number(func(c *Config, n int) { c.SocketLimit = n }, 0, 1e6)},
+		{Env: "OPENMAIL_LIMIT_SOCKET_MESSAGES", Default: "30", Meaning: "messages of a WebSocket client in 10 s; 0: any number", set: number(func(c *Config, n int) { c.SocketMessages = n }, 0, 1e6)},
+		{Env: "OPENMAIL_LIMIT_REQUESTS", Default: "1000", Meaning: "REST requests of an account in a minute; 0: any number", set: number(func(c *Config, n int) { c.RequestLimit = n }, 0, 1e9)},
+		{Env: "OPENMAIL_RETAIN_EVENTS", Default: "720h", Meaning: "how long events can be replayed; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainEvents })},
+		{Env: "OPENMAIL_RETAIN_MESSAGES", Default: "0", Meaning: "how long messages are kept with their raw mail; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainMessages })},
+		{Env: "OPENMAIL_RETAIN_TRASH", Default: "720h", Meaning: "how long deleted threads are kept; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainTrash })},
+		{Env: "OPENMAIL_RETAIN_QUARANTINE", Default: "720h", Meaning: "how long mail is kept that a sender rule turned away", set: duration(func(c *Config) *time.Duration { return &c.RetainQuarantine })},
+		{Env: "OPENMAIL_ROOT_KEY", Default: "", Meaning: "first start only: the account key to create (om_…); empty: one is made and written to root-key in the data folder", Secret: true, set: text(func(c *Config) *string { return &c.RootKey })},
+	}
+}
+
+// Value is one setting as it was given, and where.
+type Value struct {
+	Setting
+	Value  string
+	Source string // "default", "environment" or "flag"
+}
+
+// Values are all settings as they were given.
+type Values []Value
+
+// Load reads all settings: defaults, then the environment, then flags. flag
+// returns the value of a flag and whether it was given; it is not asked for
+// settings that have none.
+func Load(getenv func(string) string, flag func(name string) (string, bool)) (Config, Values, error) {
+	var c Config
+	var values Values
+	for _, s := range Settings() {
+		v := Value{Setting: s, Value: s.Default, Source: "default"}
+		if e := getenv(s.Env); e != "" {
+			v.Value, v.Source = e, "environment"
+		}
+		if s.Flag != "" {
+			if f, given := flag(s.Flag); given {
+				v.Value, v.Source = f, "flag"
+			}
+		}
+		if err := s.set(&c, v.Value); err != nil {
+			return c, nil, fmt.Errorf("%s: %w", s.name(v.Source), err)
+		}
+		values = append(values, v)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return c, nil, fmt.Errorf("--tls-cert and --tls-key belong together: give both, or neither for a self-signed certificate")
+	}
+	return c, values, nil
+}
+
+// name is how the one who gave a value spells it.
+func (s Setting) name(source string) string {
+	if source == "flag" {
+		return "--" + s.Flag
+	}
+	return s.Env
+}
+
+// Shown is the value as it may be printed.
+func (v Value) Shown() string {
+	if v.Value == "" {
+		return ""
+	}
+	if v.Secret {
+		return "(set)"
+	}
+	if u, err := url.Parse(v.Value); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return v.Value
+}
+
+func text(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		*field(c) = v
+		return nil
+	}
+}
+
+func list(field func(*Config) *[]string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		*field(c) = strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
+		return nil
+	}
+}
+
+func address(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		if _, port, err := net.SplitHostPort(v); err != nil || port == "" {
+			return fmt.Errorf("%q is not an address: write host:port, such as 127.0.0.1:8025 (port 0 picks a free one)", v)
+		}
+		*field(c) = v
+		return nil
+	}
+}
+
+func oneOf(_ string, field func(*Config) *string, allowed ...string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		for _, a := range allowed {
+			if v == a {
+				*field(c) = v
+				return nil
+			}
+		}
+		return fmt.Errorf("%q is not one of: %s", v, strings.Join(allowed[1:], ", "))
+	}
+}
+
+func onOff(field func(*Config) *bool) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		switch v {
+		case "on", "true", "1":
+			*field(c) = true
+		case "off", "false", "0":
+			*field(c) = false
+		default:
+			return fmt.Errorf("%q is neither on nor off", v)
+		}
+		return nil
+	}
+}
+
+func number(put func(*Config, int), least, most int) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < least || n > most {
+			return fmt.Errorf("%q is not a number from %d to %d", v, least, most)
+		}
+		put(c, n)
+		return nil
+	}
+}
+
+func duration(field func(*Config) *time.Duration) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d < 0 {
+			return fmt.Errorf("%q is not a length of time: write it like 720h or 30m", v)
+		}
+		*field(c) = d
+		return nil
+	}
+}
+
+func domain(c *Config, v string) error {
+	v = strings.ToLower(strings.TrimSuffix(v, "."))
+	if v == "" || len(v) > 253 || strings.ContainsAny(v, "@ /:_") || strings.HasPrefix(v, ".") || strings.Contains(v, "..") {
+		return fmt.Errorf("%q is not a domain name, such as mail.example.com", v)
+	}
+	c.Domain = v
+	return nil
+}
+
+func publicURL(c *Config, v string) error {
+	if v == "" {
+		return nil
+	}
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%q is not a URL such as https://mail.example.com", v)
+	}
+	c.PublicURL = strings.TrimSuffix(v, "/")
+	return nil
+}
+
+func database(c *Config, v string) error {
+	if v != "" && !strings.HasPrefix(v, "postgres://") && !strings.HasPrefix(v, "postgresql://") {
+		return fmt.Errorf("a database URL begins with postgres://; leave it empty for SQLite in the data folder")
+	}
+	c.Database = v
+	return nil
+}
+
+// onlyEmpty is a setting that later versions know more values of.
+func onlyEmpty(name string) func(*Config, string) error {
+	return func(_ *Config, v string) error {
+		if v == "" {
+			return nil
+		}
+		return openmail.Errorf(openmail.CodeBadRequest, "this version knows no value for %s: leave it empty", name)
+	}
+}
+
+func relay(c *Config, v string) error {
+	if v != "" && v != "none" {
+		return fmt.Errorf("this version does not send mail: leave it empty, or none")
+	}
+	c.Relay = v
+	return nil
+}

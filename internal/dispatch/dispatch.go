@@ -1,0 +1,142 @@
+// Package dispatch is the room that hands every event over: to the sockets that
+// listen, by webhook when none does or none answers, and again when its owner
+// asks. What is true stands in the event log; here is only what acts on it.
+package dispatch
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"openmail"
+)
+
+// Poster makes one post.
+type Poster interface {
+	// Post makes the attempt, which has the number Event.Delivery.Attempts,
+	// and tells how it ended. It takes no longer than its own deadline,
+	// which lies well within delivery.Lease.
+	Post(ctx context.Context, p Post, at time.Time) (a openmail.Attempt, retryAfter time.Duration)
+}
+
+// Bell wakes the dispatcher.
+type Bell interface {
+	// Hear has f called with each account that is rung for, until stop. f
+	// does not block.
+	Hear(f func(account string)) (stop func())
+}
+
+// How the dispatcher works.
+const (
+	perEndpoint  = 8               // posts in flight to one endpoint
+	maxInFlight  = 512             // posts in flight in all
+	breakAfter   = 5               // failures in a row after which an endpoint is only probed
+	lookEvery    = 5 * time.Second // bells may be lost
+	restAfter    = time.Second     // a lane that fails, or finds nothing to do, rests
+	stopPatience = 15 * time.Second
+)
+
+// Config is what a Dispatcher needs.
+type Config struct {
+	Queue     Queue
+	Poster    Poster
+	Bell      Bell
+	Listeners *Listeners
+	Logger    *slog.Logger
+	// Posted is told of each post, for the metrics; nil: nobody is.
+	Posted func(openmail.Attempt)
+}
+
+// Dispatcher posts what is due. Every account with something that waits has a
+// lane of its own, so that an endpoint that fails, or never answers, holds up
+// nobody else.
+type Dispatcher struct {
+	Config
+	budget chan struct{} // a token for each post that may begin
+
+	mu    sync.Mutex
+	lanes map[string]*lane
+	begin func(*lane) // nil while Run does not
+}
+
+// New returns a Dispatcher.
+func New(c Config) *Dispatcher {
+	d := &Dispatcher{Config: c, lanes: map[string]*lane{}, budget: make(chan struct{}, maxInFlight)}
+	for range maxInFlight {
+		d.budget <- struct{}{}
+	}
+	return d
+}
+
+// Run hands over what is due until ctx ends, and then finishes the posts in
+// flight, for 15 s at most: what is cut off is posted again after a start.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	var lanes sync.WaitGroup
+	d.beginWith(func(l *lane) { lanes.Go(func() { l.run(ctx) }) })
+	stop := d.Bell.Hear(d.Wake)
+	d.look(ctx)
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-tick.C:
+			d.look(ctx)
+		case <-ctx.Done():
+		}
+	}
+	stop()
+	d.beginWith(nil)
+	lanes.Wait()
+	return nil
+}
+
+func (d *Dispatcher) beginWith(begin func(*lane)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.begin = begin
+}
+
+// look wakes the lane of every account that has something waiting.
+func (d *Dispatcher) look(ctx context.Context) {
+	waiting, err := d.Queue.Lanes(ctx, openmail.Operator())
+	if err != nil {
+		if ctx.Err() == nil {
+			d.Logger.Error("dispatch.look", "error", err)
+		}
+		return
+	}
+	for _, w := range waiting {
+		d.Wake(w.Account)
+	}
+}
+
+// Wake has an account's lane look at its queue. It does not block.
+func (d *Dispatcher) Wake(account string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.begin == nil {
+		return
+	}
+	l := d.lanes[account]
+	if l == nil {
+		l = &lane{d: d, scope: openmail.Scope{Account: account}, wake: make(chan struct{}, 1), done: make(chan bool)}
+		d.lanes[account] = l
+		d.begin(l)
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// retire removes a lane that has nothing to do, unless it was woken meanwhile.
+func (d *Dispatcher) retire(l *lane) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(l.wake) > 0 {
+		return false
+	}
+	delete(d.lanes, l.scope.Account)
+	return true
+}

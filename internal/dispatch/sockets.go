@@ -1,0 +1,147 @@
+package dispatch
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"openmail"
+)
+
+// confirmEvery is how long a receipt may wait for others to be written with
+// it. Losing those that wait makes duplicates, never a loss.
+const confirmEvery = 20 * time.Millisecond
+
+// maxBatch bounds how many receipts are written in one transaction.
+const maxBatch = 500
+
+// maxOffers bounds how many overdue events a socket is offered when it
+// subscribes.
+const maxOffers = 500
+
+// Waker wakes the lane of an account.
+type Waker interface {
+	Wake(account string)
+}
+
+// Sockets is the dispatcher as the event stream sees it: who listens, what
+// they have read, what was lost with them.
+type Sockets struct {
+	*Listeners
+	receipts Receipts
+	waker    Waker
+	logger   *slog.Logger
+
+	mu       sync.Mutex
+	read     []Receipt
+	lost     []Receipt
+	arrived  chan struct{}
+	received func(Receipt)
+}
+
+// NewSockets returns the sockets' side of the dispatcher. received, unless it
+// is nil, is told of each receipt, for the metrics; it does not block.
+func NewSockets(listeners *Listeners, r Receipts, w Waker, logger *slog.Logger, received func(Receipt)) *Sockets {
+	return &Sockets{Listeners: listeners, receipts: r, waker: w, logger: logger, received: received, arrived: make(chan struct{}, 1)}
+}
+
+// Leave says that a socket has ended, and what it had unconfirmed: that falls
+// back at once, unless another socket has it too.
+func (s *Sockets) Leave(account string, l Listener, lost []Receipt) {
+	s.Listeners.Leave(account, l)
+	s.mu.Lock()
+	for _, r := range lost {
+		if !s.Held(account, r.Position) {
+			s.lost = append(s.lost, r)
+		}
+	}
+	s.mu.Unlock()
+	s.signal()
+}
+
+// Confirm takes receipts, to be written within confirmEvery.
+func (s *Sockets) Confirm(receipts []Receipt) {
+	if s.received != nil {
+		for _, r := range receipts {
+			s.received(r)
+		}
+	}
+	s.mu.Lock()
+	s.read = append(s.read, receipts...)
+	s.mu.Unlock()
+	s.signal()
+}
+
+func (s *Sockets) signal() {
+	select {
+	case s.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// Offers returns what waits to be posted at or before a position and is wanted
+// by a socket that has just subscribed: it may have it first. Each is armed
+// again and its attempt counted.
+func (s *Sockets) Offers(ctx context.Context, scope openmail.Scope, upTo openmail.Position, l Listener) ([]openmail.Event, error) {
+	return s.receipts.Offer(ctx, scope, upTo, func(e openmail.Event) bool { return l.Wants(e.Inbox, e.Type) }, maxOffers)
+}
+
+// Run writes receipts until ctx ends, and then what is left of them.
+func (s *Sockets) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-s.arrived:
+			gather(ctx)
+			s.write(ctx)
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
+			defer cancel()
+			s.write(last)
+			return nil
+		}
+	}
+}
+
+// gather lets receipts that come in together be written together.
+func gather(ctx context.Context) {
+	t := time.NewTimer(confirmEvery)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// write writes everything that came in.
+func (s *Sockets) write(ctx context.Context) {
+	s.mu.Lock()
+	read, lost := s.read, s.lost
+	s.read, s.lost = nil, nil
+	s.mu.Unlock()
+	s.each(ctx, "confirm", read, func(batch []Receipt) error {
+		return s.receipts.Confirm(ctx, openmail.Operator(), batch)
+	})
+	s.each(ctx, "drop", lost, func(batch []Receipt) error {
+		return s.receipts.Drop(ctx, openmail.Operator(), batch, s.Wanted)
+	})
+	woken := map[string]bool{}
+	for _, r := range lost {
+		if !woken[r.Account] {
+			woken[r.Account] = true
+			s.waker.Wake(r.Account)
+		}
+	}
+}
+
+// each writes receipts in batches. One that fails is lost: its events fall due
+// and come again.
+func (s *Sockets) each(ctx context.Context, what string, all []Receipt, write func([]Receipt) error) {
+	for len(all) > 0 {
+		n := min(len(all), maxBatch)
+		if err := write(all[:n]); err != nil {
+			s.logger.LogAttrs(ctx, slog.LevelError, "dispatch."+what, slog.Int("receipts", n), slog.Any("error", err))
+		}
+		all = all[n:]
+	}
+}

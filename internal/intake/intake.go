@@ -1,0 +1,234 @@
+// Package intake is the room where one mail comes in: who it is for, what it
+// says, whether it is wanted, and everything about it written in one
+// transaction before anybody is told that it is here.
+package intake
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"openmail"
+	"openmail/internal/id"
+	"openmail/internal/mime"
+)
+
+// Bell wakes whoever hands events over.
+type Bell interface {
+	// Ring says that the account has a new event. It does not block, and may
+	// be lost.
+	Ring(account string)
+}
+
+// Config is what an Intake needs.
+type Config struct {
+	Store      Store
+	Quarantine Quarantine
+	Bell       Bell
+	// Listening reports whether a live socket wants such an event.
+	Listening func(account, inbox string, t openmail.EventType) bool
+	// MaxBytes bounds a mail; what is larger is openmail.CodeTooLarge.
+	MaxBytes int64
+	// Keep is how long quarantined mail is kept.
+	Keep   time.Duration
+	Logger *slog.Logger
+}
+
+// Intake takes mail in. Its methods may be called by any number of goroutines.
+type Intake struct{ Config }
+
+// New returns an Intake.
+func New(c Config) *Intake { return &Intake{c} }
+
+// Route finds the inbox that an address of ours leads to, with or without a
+// tag. The error is openmail.CodeNotFound when there is none.
+func (in *Intake) Route(ctx context.Context, addr string) (openmail.Recipient, error) {
+	inbox, err := in.Store.InboxAt(ctx, openmail.Operator(), openmail.BaseAddress(addr))
+	if err != nil {
+		return openmail.Recipient{}, err
+	}
+	return openmail.Recipient{Addr: addr, Inbox: inbox}, nil
+}
+
+// Accept reads a mail to its end and stores it for every inbox of the
+// envelope. When it returns nil everything is on disk, and the sender may be
+// told so; messageID is that of the first inbox. After an error nothing is
+// stored. A mail that all inboxes turn away, or have already, is no error.
+func (in *Intake) Accept(ctx context.Context, env openmail.Envelope, r io.Reader) (messageID string, err error) {
+	start := time.Now()
+	raw, err := in.read(r)
+	if err != nil {
+		return "", err
+	}
+	read := time.Now()
+	filed, err := in.take(ctx, env, raw, read)
+	if err != nil {
+		return "", err
+	}
+	in.log(ctx, env, filed, len(raw), read.Sub(start), time.Since(read))
+	return filed[0].Message, nil
+}
+
+func (in *Intake) read(r io.Reader) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, in.MaxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the mail: %w", err)
+	}
+	if int64(len(raw)) > in.MaxBytes {
+		return nil, openmail.Errorf(openmail.CodeTooLarge, "the mail is larger than %d bytes", in.MaxBytes)
+	}
+	return raw, nil
+}
+
+// take makes a filing of a mail, and rings once it is stored.
+func (in *Intake) take(ctx context.Context, env openmail.Envelope, raw []byte, at time.Time) ([]Filed, error) {
+	content := mime.Read(raw)
+	f := Filing{Raw: raw, Digest: sha256.Sum256(raw), At: at, Listening: in.Listening}
+	verdicts := map[string]openmail.Verdict{} // by account
+	for _, rcpt := range firstOfEach(env.Rcpts) {
+		verdict, err := in.verdict(ctx, verdicts, rcpt.Inbox.Account, content)
+		if err != nil {
+			return nil, err
+		}
+		f.Copies = append(f.Copies, Copy{
+			Message: message(content, part(env, rcpt), rcpt.Inbox, int64(len(raw)), at),
+			Event:   id.At(openmail.PrefixEvent, at),
+			Verdict: verdict,
+			Expires: at.Add(in.Keep),
+		})
+	}
+	if len(f.Copies) == 0 {
+		return nil, errors.New("a mail without recipients")
+	}
+	filed, err := in.Store.File(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	in.ring(filed)
+	return filed, nil
+}
+
+// firstOfEach keeps one recipient for each inbox: several tags of one inbox,
+// or the same address twice, are one copy.
+func firstOfEach(rcpts []openmail.Recipient) []openmail.Recipient {
+	seen := make(map[string]bool, len(rcpts))
+	var first []openmail.Recipient
+	for _, r := range rcpts {
+		if !seen[r.Inbox.ID] {
+			seen[r.Inbox.ID] = true
+			first = append(first, r)
+		}
+	}
+	return first
+}
+
+// verdict asks an account's policy about the sender, once for each account.
+func (in *Intake) verdict(ctx context.Context, known map[string]openmail.Verdict, account string, c openmail.Content) (openmail.Verdict, error) {
+	if v, ok := known[account]; ok {
+		return v, nil
+	}
+	authors := authors(c.From)
+	p, err := in.Store.PolicyFor(ctx, openmail.Scope{Account: account}, authors)
+	if err != nil {
+		return openmail.Verdict{}, fmt.Errorf("read the policy: %w", err)
+	}
+	v := admit(p, authors)
+	known[account] = v
+	return v, nil
+}
+
+// maxAuthors bounds how many addresses of a From header are looked at.
+const maxAuthors = 10
+
+// authors are the addresses that a mail claims to be from; one that is empty
+// where it claims none.
+func authors(from []openmail.Address) []string {
+	if len(from) == 0 {
+		return []string{""}
+	}
+	return addrs(from[:min(len(from), maxAuthors)])
+}
+
+// admit wants every author admitted: a second one lends the first no good name.
+func admit(p openmail.Policy, authors []string) openmail.Verdict {
+	var v openmail.Verdict
+	for _, a := range authors {
+		if v = p.Admits(a); !v.Admitted {
+			return v
+		}
+	}
+	return v
+}
+
+// part is what of the envelope concerns one recipient.
+func part(env openmail.Envelope, rcpt openmail.Recipient) openmail.MessageEnvelope {
+	return openmail.MessageEnvelope{
+		MailFrom: env.MailFrom, RcptTo: rcpt.Addr, RemoteIP: env.RemoteIP, Helo: env.Helo, TLS: env.TLS,
+	}
+}
+
+func (in *Intake) ring(filed []Filed) {
+	for i, f := range filed {
+		if f.Event != "" && (i == 0 || filed[i-1].Account != f.Account) {
+			in.Bell.Ring(f.Account)
+		}
+	}
+}
+
+// Release makes a message with its event of a quarantined mail, as if it had
+// come in now.
+func (in *Intake) Release(ctx context.Context, scope openmail.Scope, quarantined string) (Filed, error) {
+	held, err := in.Quarantine.QuarantinedMail(ctx, scope, quarantined)
+	if err != nil {
+		return Filed{}, err
+	}
+	at := time.Now()
+	f := Filing{Raw: held.Raw, Digest: sha256.Sum256(held.Raw), At: at, Listening: in.Listening}
+	f.Copies = []Copy{{
+		Message: message(mime.Read(held.Raw), held.Envelope, held.Inbox, int64(len(held.Raw)), at),
+		Event:   id.At(openmail.PrefixEvent, at),
+		Verdict: openmail.Verdict{Admitted: true},
+	}}
+	filed, err := in.Quarantine.Release(ctx, scope, quarantined, f)
+	if err != nil {
+		return Filed{}, err
+	}
+	in.ring([]Filed{filed})
+	in.Logger.LogAttrs(ctx, slog.LevelInfo, "quarantine.released",
+		slog.String("account", filed.Account), slog.String("message", filed.Message), slog.String("event", filed.Event))
+	return filed, nil
+}
+
+// log writes the one record of a mail: ids and counts, nobody's address.
+func (in *Intake) log(ctx context.Context, env openmail.Envelope, filed []Filed, size int, reading, storing time.Duration) {
+	if !in.Logger.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	var messages, events []string
+	quarantined, duplicates := 0, 0
+	for _, f := range filed {
+		messages = append(messages, f.Message)
+		if f.Event != "" {
+			events = append(events, f.Event+"="+string(f.State))
+		}
+		quarantined += one(f.Quarantined)
+		duplicates += one(f.Duplicate)
+	}
+	in.Logger.LogAttrs(ctx, slog.LevelInfo, "mail.received",
+		slog.String("account", filed[0].Account), slog.String("messages", strings.Join(messages, " ")),
+		slog.String("events", strings.Join(events, " ")), slog.Int("bytes", size), slog.String("remote", env.RemoteIP),
+		slog.Bool("tls", env.TLS), slog.Int("quarantined", quarantined), slog.Int("duplicates", duplicates),
+		slog.Duration("reading", reading), slog.Duration("storing", storing))
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
