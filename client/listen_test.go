@@ -297,6 +297,7 @@ func TestAPingIsAnsweredOnlyAfterTheEventBeforeItWasHandled(t *testing.T) {
 			mu.Unlock()
 			s.add("inb_1", "message.received")
 		}
+		synctest.Wait() // until the server has read what was written
 		mu.Lock()
 		defer mu.Unlock()
 		if !slices.Contains(answered, "evt_2") || slices.Contains(answered, "evt_3") {

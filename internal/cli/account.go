@@ -1,0 +1,305 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"openmail"
+	"openmail/api"
+)
+
+func (c *cli) policyCommands() *cobra.Command {
+	return c.group(
+		"policy", "Say who may write to the inboxes",
+		c.policyGet(), c.policyMode(), c.policyRule("allow", "Let a sender through"), c.policyRule("block", "Turn a sender away"),
+		c.about("remove", "rule-id", "Remove a rule", func(ctx context.Context, s *session, id string) error {
+			if err := s.client.DeleteRule(ctx, id); err != nil {
+				return err
+			}
+			return s.out.done("%s is removed", id)
+		}),
+	)
+}
+
+func (c *cli) policyGet() *cobra.Command {
+	return c.command("get", "Show mode and rules", func(ctx context.Context, s *session, _ []string) error {
+		p, err := s.client.Policy(ctx)
+		if err != nil {
+			return err
+		}
+		return show(s.out, p, s.out.policy)
+	})
+}
+
+func (p printer) policy(policy api.Policy) error {
+	if err := p.pairs("mode", policy.Inbound.Mode); err != nil || len(policy.Inbound.Rules) == 0 {
+		return err
+	}
+	t := table{head: []string{"RULE", "TYPE", "VALUE", "CREATED"}}
+	for _, r := range policy.Inbound.Rules {
+		t.rows = append(t.rows, []string{r.ID, r.Type, r.Value, when(r.CreatedAt)})
+	}
+	return p.table(t)
+}
+
+func (c *cli) policyMode() *cobra.Command {
+	return c.command("mode <none|allowlist>", "Set what happens to senders whom no rule names", func(ctx context.Context, s *session, args []string) error {
+		if len(args) == 0 || args[0] != string(openmail.ModeNone) && args[0] != string(openmail.ModeAllowlist) {
+			return usage("the mode is none (everybody but the blocked) or allowlist (nobody but the allowed)")
+		}
+		p, err := s.client.SetPolicyMode(ctx, api.PolicyMode{Mode: args[0], Direction: string(openmail.Inbound)})
+		if err != nil {
+			return err
+		}
+		return show(s.out, p, s.out.policy)
+	})
+}
+
+func (c *cli) policyRule(kind, short string) *cobra.Command {
+	return c.command(kind+" <sender>", short+": an address, a domain, or *.domain", func(ctx context.Context, s *session, args []string) error {
+		if len(args) == 0 {
+			return usage("whom? give an address, a domain, or *.domain")
+		}
+		rule, err := s.client.AddRule(ctx, api.RuleCreate{Type: kind, Value: args[0], Direction: string(openmail.Inbound)})
+		if err != nil {
+			return err
+		}
+		return show(s.out, rule, func(r api.Rule) error { return s.out.pairs("id", r.ID, r.Type, r.Value) })
+	})
+}
+
+func (c *cli) quarantineCommands() *cobra.Command {
+	return c.group(
+		"quarantine", "Look at the mail that a rule turned away",
+		c.quarantineList(),
+		c.about("get", "id", "Show a mail in quarantine", func(ctx context.Context, s *session, id string) error {
+			q, err := s.client.Quarantined(ctx, id)
+			if err != nil {
+				return err
+			}
+			return show(s.out, q, s.out.quarantined)
+		}),
+		c.about("release", "id", "Make it a message, with its event", func(ctx context.Context, s *session, id string) error {
+			r, err := s.client.Release(ctx, id)
+			if err != nil {
+				return err
+			}
+			return show(s.out, r, func(r api.Released) error {
+				return s.out.pairs("message", r.MessageID, "thread", r.ThreadID, "event", r.EventID)
+			})
+		}),
+		c.about("delete", "id", "Remove it for good", func(ctx context.Context, s *session, id string) error {
+			if err := s.client.DeleteQuarantined(ctx, id); err != nil {
+				return err
+			}
+			return s.out.done("%s is deleted", id)
+		}),
+	)
+}
+
+func (c *cli) quarantineList() *cobra.Command {
+	var page openmail.Page
+	cmd := c.command("list", "List the mail in quarantine, newest first", func(ctx context.Context, s *session, _ []string) error {
+		list, err := s.client.QuarantinePage(ctx, page)
+		if err != nil {
+			return err
+		}
+		return show(s.out, list, func(list api.List[api.Quarantined]) error {
+			t := table{head: []string{"ID", "DATE", "FROM", "REASON", "SUBJECT"}}
+			for _, q := range list.Data {
+				t.rows = append(t.rows, []string{q.ID, when(q.CreatedAt), q.FromAddr, q.Reason, q.Subject})
+			}
+			if err := s.out.table(t); err != nil {
+				return err
+			}
+			return s.out.more(len(list.Data), page.Offset, list.Total)
+		})
+	})
+	pageFlags(cmd, &page)
+	return cmd
+}
+
+func (p printer) quarantined(q api.Quarantined) error {
+	return p.pairs(
+		"id", q.ID, "inbox", q.InboxID, "from", q.FromAddr, "subject", q.Subject, "reason", q.Reason,
+		"rule", orDash(q.RuleID), "size", size(q.SizeBytes), "date", when(q.CreatedAt), "kept until", when(q.ExpiresAt),
+	)
+}
+
+func (c *cli) keyCommands() *cobra.Command {
+	return c.group("keys", "Make and revoke API keys", c.keyList(), c.keyCreate(), c.keyRevoke())
+}
+
+func (c *cli) keyList() *cobra.Command {
+	var inbox string
+	cmd := c.command("list", "List the keys of the account, or of one inbox", func(ctx context.Context, s *session, _ []string) error {
+		keys, err := s.keys(ctx, inbox)
+		if err != nil {
+			return err
+		}
+		return show(s.out, api.Rows[api.APIKey]{Data: keys}, func(list api.Rows[api.APIKey]) error {
+			t := table{head: []string{"ID", "KEY", "NAME", "CREATED", "LAST USED"}}
+			for _, k := range list.Data {
+				t.rows = append(t.rows, []string{k.ID, k.TokenPrefix + "…" + k.Last4, orDash(k.Name), when(k.CreatedAt), when(k.LastUsedAt)})
+			}
+			return s.out.table(t)
+		})
+	})
+	cmd.Flags().StringVar(&inbox, "inbox-id", "", "an inbox, by id or address; left out: the account")
+	return cmd
+}
+
+func (s *session) keys(ctx context.Context, inbox string) ([]api.APIKey, error) {
+	if inbox == "" {
+		return s.client.Keys(ctx)
+	}
+	id, err := s.inboxNamed(ctx, inbox)
+	if err != nil {
+		return nil, err
+	}
+	return s.client.InboxKeys(ctx, id)
+}
+
+func (c *cli) keyCreate() *cobra.Command {
+	var inbox, name string
+	cmd := c.command("create", "Make a key for the account, or for one inbox", func(ctx context.Context, s *session, _ []string) error {
+		var in api.APIKeyCreate
+		if name != "" {
+			in.Name = &name
+		}
+		key, err := s.newKey(ctx, inbox, in)
+		if err != nil {
+			return err
+		}
+		return show(s.out, key, func(k api.APIKey) error {
+			if _, err := fmt.Fprintln(s.Stderr, "keep the key: it is not shown again"); err != nil {
+				return err
+			}
+			return s.out.pairs("id", k.ID, "key", k.Token)
+		})
+	})
+	cmd.Flags().StringVar(&inbox, "inbox-id", "", "the only inbox that the key reaches, by id or address; left out: all")
+	cmd.Flags().StringVar(&name, "name", "", "what the key is for")
+	return cmd
+}
+
+func (s *session) newKey(ctx context.Context, inbox string, in api.APIKeyCreate) (api.APIKey, error) {
+	if inbox == "" {
+		return s.client.CreateKey(ctx, in)
+	}
+	id, err := s.inboxNamed(ctx, inbox)
+	if err != nil {
+		return api.APIKey{}, err
+	}
+	return s.client.CreateInboxKey(ctx, id, in)
+}
+
+func (c *cli) keyRevoke() *cobra.Command {
+	var inbox string
+	cmd := c.about("revoke", "key-id", "Make a key invalid at once", func(ctx context.Context, s *session, id string) error {
+		if err := s.revoke(ctx, inbox, id); err != nil {
+			return err
+		}
+		return s.out.done("%s is revoked", id)
+	})
+	cmd.Flags().StringVar(&inbox, "inbox-id", "", "the inbox that the key reaches, by id or address; left out: a key of the account")
+	return cmd
+}
+
+func (s *session) revoke(ctx context.Context, inbox, key string) error {
+	if inbox == "" {
+		return s.client.RevokeKey(ctx, key)
+	}
+	id, err := s.inboxNamed(ctx, inbox)
+	if err != nil {
+		return err
+	}
+	return s.client.RevokeInboxKey(ctx, id, key)
+}
+
+func (c *cli) webhookCommands() *cobra.Command {
+	return c.group(
+		"webhook", "Say where events are posted when no socket listens",
+		c.webhookGet(), c.webhookSet(), c.webhookClear(), c.webhookTest(),
+		c.webhookSecret("rotate-secret", "Make a new secret; the old one is invalid at once", func(ctx context.Context, s *session) (api.WebhookSecret, error) {
+			return s.client.RotateWebhookSecret(ctx)
+		}),
+		c.webhookSecret("next-secret", "Make a secret that signs beside the old one", func(ctx context.Context, s *session) (api.WebhookSecret, error) {
+			return s.client.NextWebhookSecret(ctx)
+		}),
+		c.command("activate-secret", "Let the next secret take the place of the old one", func(ctx context.Context, s *session, _ []string) error {
+			if err := s.client.ActivateWebhookSecret(ctx); err != nil {
+				return err
+			}
+			return s.out.done("the next secret is the secret now")
+		}),
+	)
+}
+
+func (p printer) webhook(w api.Webhook) error {
+	list := []string{"url", w.URL, "enabled", yesNo(w.Enabled), "created", when(w.CreatedAt)}
+	if w.DisabledReason != nil {
+		list = append(list, "disabled", *w.DisabledReason)
+	}
+	if w.WebhookSecret != "" {
+		list = append(list, "secret", w.WebhookSecret)
+	}
+	return p.pairs(list...)
+}
+
+func (c *cli) webhookGet() *cobra.Command {
+	return c.command("get", "Show the webhook", func(ctx context.Context, s *session, _ []string) error {
+		w, err := s.client.Webhook(ctx)
+		if openmail.CodeOf(err) == openmail.CodeNotFound {
+			return fmt.Errorf("there is no webhook: set one with `openmail webhook set <url>`")
+		}
+		if err != nil {
+			return err
+		}
+		return show(s.out, w, s.out.webhook)
+	})
+}
+
+func (c *cli) webhookSet() *cobra.Command {
+	return c.about("set", "url", "Set where events are posted", func(ctx context.Context, s *session, url string) error {
+		w, err := s.client.PutWebhook(ctx, api.WebhookPut{URL: url})
+		if err != nil {
+			return err
+		}
+		return show(s.out, w, s.out.webhook)
+	})
+}
+
+func (c *cli) webhookClear() *cobra.Command {
+	return c.command("clear", "Post no events any more", func(ctx context.Context, s *session, _ []string) error {
+		if err := s.client.DeleteWebhook(ctx); err != nil {
+			return err
+		}
+		return s.out.done("the webhook is removed")
+	})
+}
+
+func (c *cli) webhookTest() *cobra.Command {
+	return c.command("test", "Post a test event, and tell how it was answered", func(ctx context.Context, s *session, _ []string) error {
+		r, err := s.client.TestWebhook(ctx)
+		if err != nil {
+			return err
+		}
+		return show(s.out, r, func(r api.WebhookTest) error {
+			return s.out.pairs("ok", yesNo(r.OK), "status", strconv.Itoa(r.Status), "took", strconv.FormatInt(r.TookMS, 10)+" ms", "answer", cut(r.Response, 200))
+		})
+	})
+}
+
+func (c *cli) webhookSecret(use, short string, make func(context.Context, *session) (api.WebhookSecret, error)) *cobra.Command {
+	return c.command(use, short, func(ctx context.Context, s *session, _ []string) error {
+		secret, err := make(ctx, s)
+		if err != nil {
+			return err
+		}
+		return show(s.out, secret, func(w api.WebhookSecret) error { return s.out.pairs("secret", w.WebhookSecret) })
+	})
+}

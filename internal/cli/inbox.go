@@ -1,0 +1,226 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"openmail"
+	"openmail/api"
+)
+
+// pageFlags adds --limit and --offset.
+func pageFlags(cmd *cobra.Command, p *openmail.Page) {
+	cmd.Flags().IntVar(&p.Limit, "limit", 50, "how many to list, at most 100")
+	cmd.Flags().IntVar(&p.Offset, "offset", 0, "how many to skip")
+}
+
+// inboxFlag adds --inbox-id, which names the inbox by its id or its address.
+func inboxFlag(cmd *cobra.Command, id *string) {
+	cmd.Flags().StringVar(id, "inbox-id", "", "the inbox, by id or address (OPENMAIL_INBOX_ID, OPENMAIL_ADDRESS)")
+}
+
+// inbox is the id of the inbox that a command is about: the one that was named,
+// the default, or the only one that there is.
+func (s *session) inbox(ctx context.Context, named string) (string, error) {
+	switch {
+	case named != "":
+		return s.inboxNamed(ctx, named)
+	case s.env("OPENMAIL_INBOX_ID") != "":
+		return s.env("OPENMAIL_INBOX_ID"), nil
+	case s.env("OPENMAIL_ADDRESS") != "":
+		return s.inboxNamed(ctx, s.env("OPENMAIL_ADDRESS"))
+	case s.state.DefaultInboxID != "":
+		return s.state.DefaultInboxID, nil
+	}
+	list, err := s.client.InboxPage(ctx, openmail.Page{Limit: 2})
+	switch {
+	case err != nil:
+		return "", err
+	case len(list.Data) == 0:
+		return "", fmt.Errorf("there is no inbox yet: make one with `openmail inbox create`")
+	case len(list.Data) > 1:
+		return "", usage("which of %d inboxes? give --inbox-id, or set OPENMAIL_INBOX_ID", list.Total)
+	}
+	return list.Data[0].ID, nil
+}
+
+// inboxNamed finds an inbox by its address; an id is taken as it is.
+func (s *session) inboxNamed(ctx context.Context, name string) (string, error) {
+	if !strings.Contains(name, "@") {
+		return name, nil
+	}
+	for inbox, err := range s.client.Inboxes(ctx) {
+		if err != nil {
+			return "", err
+		}
+		if strings.EqualFold(inbox.Address, name) {
+			return inbox.ID, nil
+		}
+	}
+	return "", fmt.Errorf("no inbox has the address %s: see `openmail inbox list`", name)
+}
+
+func (c *cli) inboxCommands() *cobra.Command {
+	return c.group(
+		"inbox", "Make, list and remove inboxes",
+		c.inboxList(), c.inboxCreate(), c.inboxGet(), c.inboxUpdate(), c.inboxDelete(),
+	)
+}
+
+func (c *cli) inboxList() *cobra.Command {
+	var page openmail.Page
+	cmd := c.command("list", "List inboxes, newest first", func(ctx context.Context, s *session, _ []string) error {
+		list, err := s.client.InboxPage(ctx, page)
+		if err != nil {
+			return err
+		}
+		return show(s.out, list, func(list api.List[api.Inbox]) error {
+			t := table{head: []string{"ID", "ADDRESS", "NAME", "CREATED"}}
+			for _, i := range list.Data {
+				t.rows = append(t.rows, []string{i.ID, i.Address, orDash(i.DisplayName), when(i.CreatedAt)})
+			}
+			if err := s.out.table(t); err != nil {
+				return err
+			}
+			return s.out.more(len(list.Data), page.Offset, list.Total)
+		})
+	})
+	pageFlags(cmd, &page)
+	return cmd
+}
+
+func (p printer) inbox(i api.Inbox) error {
+	return p.pairs("id", i.ID, "address", i.Address, "name", orDash(i.DisplayName), "created", when(i.CreatedAt))
+}
+
+// newInboxFlags adds the flags that describe an inbox to make.
+func newInboxFlags(cmd *cobra.Command) func() api.InboxCreate {
+	var in api.InboxCreate
+	var name string
+	cmd.Flags().StringVar(&in.MailboxName, "mailbox-name", "", "the part before the @; left out: eight characters at random")
+	cmd.Flags().StringVar(&name, "display-name", "", "the name beside the address")
+	cmd.Flags().StringVar(&in.Domain, "domain", "", "the part after the @; left out: the server's default")
+	return func() api.InboxCreate {
+		if name != "" {
+			in.DisplayName = &name
+		}
+		return in
+	}
+}
+
+func (c *cli) inboxCreate() *cobra.Command {
+	var in func() api.InboxCreate
+	cmd := c.command("create", "Make an inbox", func(ctx context.Context, s *session, _ []string) error {
+		inbox, err := s.client.CreateInbox(ctx, in())
+		if err != nil {
+			return err
+		}
+		return show(s.out, inbox, s.out.inbox)
+	})
+	in = newInboxFlags(cmd)
+	return cmd
+}
+
+// aboutInbox is a command about one inbox, named by --id, --inbox-id or an
+// argument; an address will do.
+func (c *cli) aboutInbox(use, short string, do func(ctx context.Context, s *session, id string) error) *cobra.Command {
+	var id, inboxID string
+	cmd := c.command(use+" [id]", short, func(ctx context.Context, s *session, args []string) error {
+		if id == "" {
+			id = inboxID
+		}
+		name, err := idOf(args, 0, id, "id")
+		if err != nil {
+			return err
+		}
+		found, err := s.inboxNamed(ctx, name)
+		if err != nil {
+			return err
+		}
+		return do(ctx, s, found)
+	})
+	cmd.Flags().StringVar(&id, "id", "", "the inbox, by id or address")
+	cmd.Flags().StringVar(&inboxID, "inbox-id", "", "another name of --id")
+	return cmd
+}
+
+func (c *cli) inboxGet() *cobra.Command {
+	return c.aboutInbox("get", "Show an inbox", func(ctx context.Context, s *session, id string) error {
+		inbox, err := s.client.Inbox(ctx, id)
+		if err != nil {
+			return err
+		}
+		return show(s.out, inbox, s.out.inbox)
+	})
+}
+
+func (c *cli) inboxUpdate() *cobra.Command {
+	var name string
+	var cmd *cobra.Command
+	cmd = c.aboutInbox("update", "Change an inbox's name", func(ctx context.Context, s *session, id string) error {
+		if !cmd.Flags().Changed("display-name") {
+			return usage("nothing to change: give --display-name, with \"\" for none")
+		}
+		in := api.InboxUpdate{DisplayName: api.Optional[string]{Set: true}}
+		if name != "" {
+			in.DisplayName.Value = &name
+		}
+		inbox, err := s.client.UpdateInbox(ctx, id, in)
+		if err != nil {
+			return err
+		}
+		return show(s.out, inbox, s.out.inbox)
+	})
+	cmd.Flags().StringVar(&name, "display-name", "", "the name beside the address; \"\" for none")
+	return cmd
+}
+
+func (c *cli) inboxDelete() *cobra.Command {
+	return c.aboutInbox("delete", "Remove an inbox with its messages, for good", func(ctx context.Context, s *session, id string) error {
+		if err := s.client.DeleteInbox(ctx, id); err != nil {
+			return err
+		}
+		if s.state.DefaultInboxID == id {
+			if err := s.update(func(st *state) { st.DefaultInboxID, st.DefaultInboxAddress = "", "" }); err != nil {
+				return err
+			}
+		}
+		return s.out.done("%s is deleted", id)
+	})
+}
+
+func (c *cli) initCommand() *cobra.Command {
+	var in func() api.InboxCreate
+	cmd := c.command("init", "Make an inbox, and make it the default of other commands", func(ctx context.Context, s *session, _ []string) error {
+		inbox, err := s.defaultInbox(ctx, in())
+		if err != nil {
+			return err
+		}
+		if err := s.update(func(st *state) {
+			st.DefaultInboxID, st.DefaultInboxAddress = inbox.ID, inbox.Address
+			if s.source == fromFlag {
+				st.SavedAPIKey = s.key
+			}
+		}); err != nil {
+			return err
+		}
+		return show(s.out, inbox, s.out.inbox)
+	})
+	in = newInboxFlags(cmd)
+	return cmd
+}
+
+// defaultInbox is the default that there is already, unless another one is
+// described; init may be run again and again.
+func (s *session) defaultInbox(ctx context.Context, in api.InboxCreate) (api.Inbox, error) {
+	if s.state.DefaultInboxID != "" && in.MailboxName == "" && in.Domain == "" && in.DisplayName == nil {
+		inbox, err := s.client.Inbox(ctx, s.state.DefaultInboxID)
+		if openmail.CodeOf(err) != openmail.CodeNotFound {
+			return inbox, err
+		}
+	}
+	return s.client.CreateInbox(ctx, in)
+}

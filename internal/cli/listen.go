@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"openmail"
+	"openmail/client"
+)
+
+// saveEvery is how often the position of listen is written, at most: what is
+// shown twice after a crash is what came in that time.
+const saveEvery = time.Second
+
+type listenFlags struct {
+	inboxes, types []string
+	from           string
+	fromStart      bool
+	count          int
+}
+
+func (c *cli) listenCommand() *cobra.Command {
+	var flags listenFlags
+	cmd := c.command("listen", "Print events as they happen, going on where the last run stopped", func(ctx context.Context, s *session, _ []string) error {
+		if flags.fromStart && flags.from != "" {
+			return usage("--from-start and --last-event-id exclude each other")
+		}
+		return s.listen(ctx, flags)
+	})
+	f := cmd.Flags()
+	f.StringSliceVar(&flags.inboxes, "inbox-id", nil, "only these inboxes, by id or address; left out: all")
+	f.StringSliceVar(&flags.types, "event-types", nil, "only these types; left out: all")
+	f.StringVar(&flags.from, "last-event-id", "", "begin after this event instead of where the last run stopped")
+	f.BoolVar(&flags.fromStart, "from-start", false, "begin with the oldest event that the server still has")
+	f.IntVar(&flags.count, "count", 0, "end after so many events; 0: never")
+	return cmd
+}
+
+func (s *session) listen(ctx context.Context, flags listenFlags) error {
+	o, err := s.listenOptions(ctx, flags)
+	if err != nil {
+		return err
+	}
+	save := saver{session: s}
+	shown := 0
+	for event, err := range s.client.Listen(ctx, o) {
+		if err == nil {
+			err = s.show(event)
+		}
+		if err != nil {
+			return errors.Join(unlessInterrupted(ctx, err), save.flush())
+		}
+		if err := save.position(event.ResumeID); err != nil {
+			return err
+		}
+		if shown++; shown == flags.count {
+			break
+		}
+	}
+	return save.flush()
+}
+
+// unlessInterrupted is no error when it was the user who ended the command.
+func unlessInterrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (s *session) listenOptions(ctx context.Context, flags listenFlags) (client.ListenOptions, error) {
+	o := client.ListenOptions{FromStart: flags.fromStart, OnState: s.tellState}
+	if !flags.fromStart {
+		o.LastEventID = cmp.Or(flags.from, s.state.LastEventID)
+	}
+	for _, name := range flags.inboxes {
+		id, err := s.inboxNamed(ctx, name)
+		if err != nil {
+			return o, err
+		}
+		o.Inboxes = append(o.Inboxes, id)
+	}
+	for _, t := range flags.types {
+		o.Types = append(o.Types, openmail.EventType(t))
+	}
+	return o, nil
+}
+
+// tellState says on stderr what the stream does.
+func (s *session) tellState(st client.State) {
+	text := "listening to " + s.base
+	switch st.Kind {
+	case client.StateReconnecting:
+		text = fmt.Sprintf("%v: reconnecting in %v", s.explain(st.Err), st.Delay.Round(100*time.Millisecond))
+	case client.StateGap:
+		text = fmt.Sprintf("%s: events may be missing; --from-start prints all that the server still has", messageOf(st.Err))
+	}
+	fmt.Fprintln(s.Stderr, oneLine(text))
+}
+
+// show prints an event: a line for people, or its very JSON in a line.
+func (s *session) show(e client.Event) error {
+	if !s.json {
+		return s.out.line("%s  %s  %s -> %s  %s", when(e.OccurredAt), e.ID, cmp.Or(e.Message.From, string(e.Type)), cmp.Or(e.Message.To, e.InboxID), e.Message.Subject)
+	}
+	line := append(bytes.Clone(e.Raw), '\n')
+	if bytes.IndexByte(e.Raw, '\n') >= 0 {
+		var b bytes.Buffer
+		if err := json.Compact(&b, e.Raw); err != nil {
+			return err
+		}
+		line = append(b.Bytes(), '\n')
+	}
+	_, err := s.Stdout.Write(line)
+	return err
+}
+
+// saver writes the position, at most once in a while.
+type saver struct {
+	*session
+	at      string
+	dirty   bool
+	written time.Time
+}
+
+func (v *saver) position(id string) error {
+	v.at, v.dirty = id, true
+	if time.Since(v.written) < saveEvery {
+		return nil
+	}
+	return v.flush()
+}
+
+func (v *saver) flush() error {
+	if !v.dirty {
+		return nil
+	}
+	v.dirty, v.written = false, time.Now()
+	return v.update(func(s *state) { s.LastEventID = v.at })
+}

@@ -1,0 +1,177 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"openmail/client"
+)
+
+// source tells where the key was found.
+type source string
+
+// The sources of a key, first to last.
+const (
+	fromFlag    source = "flag"
+	fromEnv     source = "env"
+	fromState   source = "state"
+	fromRootKey source = "root-key"
+	fromNowhere source = "none"
+)
+
+func (s source) long() string {
+	switch s {
+	case fromFlag:
+		return "--api-key"
+	case fromEnv:
+		return "OPENMAIL_API_KEY"
+	case fromState:
+		return "the state file"
+	}
+	return "the file root-key of a local server"
+}
+
+// settings is what flags, environment and files say together.
+type settings struct {
+	base   string
+	key    string
+	source source
+	path   string // of the state file
+	state  *state
+	env    func(string) string // with what ./.env adds
+}
+
+// resolve finds the settings: flags win over the environment, that over ./.env,
+// that over the state file, that over what a local server left in its folder.
+func (c *cli) resolve() (settings, error) {
+	var set settings
+	var err error
+	if set.env, err = c.environment(); err != nil {
+		return set, err
+	}
+	set.path = cmp.Or(c.statePath, set.env("OPENMAIL_STATE_PATH"), filepath.Join(c.Home, ".openmail-cli", "state.json"))
+	if set.state, err = readState(set.path); err != nil {
+		return set, err
+	}
+	data := cmp.Or(set.env("OPENMAIL_DATA"), "openmail-data")
+	set.base = strings.TrimRight(cmp.Or(c.baseURL, set.env("OPENMAIL_BASE_URL"), set.env("OPENMAIL_API_URL"), localURL(data), client.DefaultBaseURL), "/")
+	set.key, set.source = c.findKey(set, data)
+	return set, nil
+}
+
+func (c *cli) findKey(set settings, data string) (string, source) {
+	switch env := set.env("OPENMAIL_API_KEY"); {
+	case c.apiKey != "":
+		return c.apiKey, fromFlag
+	case env != "":
+		return env, fromEnv
+	case set.state.SavedAPIKey != "":
+		return set.state.SavedAPIKey, fromState
+	case !isLoopback(set.base):
+		// A local server's key is no other server's to see.
+		return "", fromNowhere
+	}
+	if b, err := readSmall(filepath.Join(data, "root-key")); err == nil && len(b) > 0 {
+		return strings.TrimSpace(string(b)), fromRootKey
+	}
+	return "", fromNowhere
+}
+
+func isLoopback(base string) bool {
+	u, err := url.Parse(base)
+	if err != nil {
+		return false
+	}
+	host := u.Hostname()
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && ip.IsLoopback()
+}
+
+// localURL is where the server that keeps its data there answers; "" when none
+// ever ran.
+func localURL(data string) string {
+	b, err := readSmall(filepath.Join(data, "addresses.json"))
+	if err != nil {
+		return ""
+	}
+	var addresses struct {
+		HTTP string `json:"http"`
+	}
+	if json.Unmarshal(b, &addresses) != nil {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(addresses.HTTP)
+	if err != nil {
+		return ""
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// environment is the process's, and ./.env where that has no say.
+func (c *cli) environment() (func(string) string, error) {
+	b, err := readSmall(".env")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read ./.env: %w", err)
+	}
+	file := parseEnv(b)
+	return func(name string) string { return cmp.Or(c.Getenv(name), file[name]) }, nil
+}
+
+// parseEnv reads NAME=value lines, the value in quotes or not. What is neither
+// that nor a comment is left alone: the file is shared with other programs.
+func parseEnv(b []byte) map[string]string {
+	vars := map[string]string{}
+	lines := bufio.NewScanner(bytes.NewReader(b))
+	lines.Buffer(nil, maxSmall)
+	for lines.Scan() {
+		line := strings.TrimPrefix(strings.TrimSpace(lines.Text()), "export ")
+		name, value, ok := strings.Cut(line, "=")
+		if !ok || strings.HasPrefix(line, "#") {
+			continue
+		}
+		vars[strings.TrimSpace(name)] = unquote(strings.TrimSpace(value))
+	}
+	return vars
+}
+
+func unquote(value string) string {
+	for _, quote := range []string{`"`, `'`} {
+		if rest, ok := strings.CutPrefix(value, quote); ok {
+			inner, _, _ := strings.Cut(rest, quote)
+			return inner
+		}
+	}
+	value, _, _ = strings.Cut(value, " #")
+	return strings.TrimSpace(value)
+}
+
+// maxSmall bounds the files that the command line reads whole.
+const maxSmall = 1 << 20
+
+func readSmall(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSmall+1))
+	if err == nil && len(b) > maxSmall {
+		return nil, fmt.Errorf("%s is larger than %d KiB", path, maxSmall>>10)
+	}
+	return b, err
+}
