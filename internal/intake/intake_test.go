@@ -1,0 +1,266 @@
+package intake_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"openmail"
+	"openmail/api"
+	"openmail/internal/blob"
+	"openmail/internal/dispatch"
+	"openmail/internal/id"
+	"openmail/internal/intake"
+	"openmail/internal/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// bell notes who was rung for.
+type bell struct {
+	mu   sync.Mutex
+	rung []string
+}
+
+func (b *bell) Ring(account string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rung = append(b.rung, account)
+}
+
+type world struct {
+	*intake.Intake
+	t     *testing.T
+	db    *store.DB
+	bell  *bell
+	scope openmail.Scope
+	log   *strings.Builder
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	dir := t.TempDir()
+	blobs, err := blob.NewFiles(dir)
+	check(t, err)
+	db, err := store.Open(t.Context(), store.Config{Dir: dir, Blobs: blobs, FileKey: make([]byte, 32), Links: api.Links{PublicURL: "http://test"}})
+	check(t, err)
+	t.Cleanup(func() { check(t, errors.Join(db.Close(), blobs.Close())) })
+	w := &world{t: t, db: db, bell: &bell{}, log: &strings.Builder{}}
+	w.Intake = intake.New(intake.Config{
+		Store: db, Quarantine: db, Bell: w.bell, MaxBytes: 1 << 20, Keep: time.Hour,
+		Listening: func(string, string, openmail.EventType) bool { return false },
+		Logger:    slog.New(slog.NewTextHandler(w.log, nil)),
+	})
+	w.scope = openmail.Scope{Account: w.account()}
+	return w
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) account() string {
+	w.t.Helper()
+	a := openmail.Account{ID: id.New(openmail.PrefixAccount), CreatedAt: time.Now()}
+	k := openmail.Key{ID: id.New(openmail.PrefixKey), Account: a.ID, CreatedAt: time.Now()}
+	check(w.t, w.db.CreateAccount(w.t.Context(), openmail.Operator(), a, k, sha256.Sum256([]byte(a.ID))))
+	return a.ID
+}
+
+func (w *world) inbox(account, name string) openmail.Inbox {
+	w.t.Helper()
+	in := openmail.Inbox{ID: id.New(openmail.PrefixInbox), Account: account, Address: name + "@openmail.test", CreatedAt: time.Now()}
+	check(w.t, w.db.CreateInbox(w.t.Context(), openmail.Scope{Account: account}, in))
+	return in
+}
+
+func (w *world) envelope(addrs ...string) openmail.Envelope {
+	w.t.Helper()
+	env := openmail.Envelope{MailFrom: "bounce@sender.test", RemoteIP: "192.0.2.1", Helo: "mx.sender.test", TLS: true}
+	for _, a := range addrs {
+		r, err := w.Route(w.t.Context(), a)
+		check(w.t, err)
+		env.Rcpts = append(env.Rcpts, r)
+	}
+	return env
+}
+
+const text = "From: Ann <ann@sender.test>\r\nTo: Jane <jane@openmail.test>\r\nCc: joe@openmail.test, x@y.test\r\nMessage-ID: <1@sender.test>\r\nSubject: canary-subject\r\n\r\ncanary-body\r\n"
+
+func TestRouteFindsInboxesWithAndWithoutATag(t *testing.T) {
+	w := newWorld(t)
+	jane := w.inbox(w.scope.Account, "jane")
+	for _, addr := range []string{"jane@openmail.test", "Jane@OpenMail.Test", "jane+orders@openmail.test", "jane+a+b@openmail.test"} {
+		r, err := w.Route(t.Context(), addr)
+		if err != nil || r.Inbox.ID != jane.ID || r.Addr != addr {
+			t.Errorf("%s leads to %+v, %v", addr, r, err)
+		}
+	}
+	for _, addr := range []string{"joe@openmail.test", "jane@other.test", "jane", "@openmail.test", "+jane@openmail.test"} {
+		if _, err := w.Route(t.Context(), addr); openmail.CodeOf(err) != openmail.CodeNotFound {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
+}
+
+func TestEveryInboxGetsItsOwnMessageWithItsOwnRole(t *testing.T) {
+	w := newWorld(t)
+	jane, joe, hidden := w.inbox(w.scope.Account, "jane"), w.inbox(w.scope.Account, "joe"), w.inbox(w.scope.Account, "hidden")
+	env := w.envelope("jane+tag@openmail.test", "joe@openmail.test", "hidden@openmail.test", "jane@openmail.test")
+	first, err := w.Accept(t.Context(), env, strings.NewReader(text))
+	check(t, err)
+	for _, c := range []struct {
+		inbox   openmail.Inbox
+		role    openmail.Role
+		truth   openmail.Role
+		to      string
+		isFirst bool
+	}{
+		{jane, openmail.RoleTo, openmail.RoleTo, "jane+tag@openmail.test", true},
+		{joe, openmail.RoleCC, openmail.RoleCC, "joe@openmail.test", false},
+		{hidden, openmail.RoleTo, openmail.RoleBCC, "hidden@openmail.test", false},
+	} {
+		all, total, err := w.db.Messages(t.Context(), w.scope, c.inbox.ID, "", openmail.Page{Limit: 5})
+		check(t, err)
+		if total != 1 {
+			t.Fatalf("%s has %d messages", c.inbox.Address, total)
+		}
+		m := all[0]
+		if m.DeliveryRole != c.role || m.EnvelopeRole != c.truth || m.Envelope.RcptTo != c.to || m.HeaderTo != "jane@openmail.test" ||
+			m.From.String() != "Ann <ann@sender.test>" || m.ToAddr != c.inbox.Address || len(m.CC) != 2 || m.RFCMessageID != "<1@sender.test>" {
+			t.Errorf("%s has %+v", c.inbox.Address, m)
+		}
+		if c.isFirst != (m.ID == first) {
+			t.Errorf("Accept returned %s; %s has %s", first, c.inbox.Address, m.ID)
+		}
+	}
+	if len(w.bell.rung) != 1 {
+		t.Errorf("rung %d times for one account", len(w.bell.rung))
+	}
+}
+
+func TestAcceptStoresNothingOfAMailThatIsNotWhole(t *testing.T) {
+	w := newWorld(t)
+	jane := w.inbox(w.scope.Account, "jane")
+	env := w.envelope(jane.Address)
+	broken := errors.New("the connection is gone")
+	for name, c := range map[string]struct {
+		r    io.Reader
+		code openmail.Code
+	}{
+		"cut off":   {io.MultiReader(strings.NewReader(text), failing{broken}), openmail.CodeInternal},
+		"too large": {strings.NewReader(text + strings.Repeat("x", 1<<20)), openmail.CodeTooLarge},
+	} {
+		if _, err := w.Accept(t.Context(), env, c.r); openmail.CodeOf(err) != c.code {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, total, err := w.db.Messages(t.Context(), w.scope, jane.ID, "", openmail.Page{Limit: 5}); total != 0 || err != nil {
+		t.Errorf("%d messages, %v", total, err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func TestAcceptStoresAllOrNothing(t *testing.T) {
+	w := newWorld(t)
+	jane := w.inbox(w.scope.Account, "jane")
+	env := w.envelope(jane.Address)
+	// The account of the second inbox is not there: its position cannot be taken.
+	env.Rcpts = append(env.Rcpts, openmail.Recipient{Addr: "x@y", Inbox: openmail.Inbox{ID: "inb_x", Account: "acc_gone", Address: "x@y"}})
+	if _, err := w.Accept(t.Context(), env, strings.NewReader(text)); err == nil {
+		t.Fatal("accepted")
+	}
+	if _, total, err := w.db.Messages(t.Context(), w.scope, jane.ID, "", openmail.Page{Limit: 5}); total != 0 || err != nil {
+		t.Errorf("%d messages, %v", total, err)
+	}
+	if len(w.bell.rung) != 0 {
+		t.Errorf("rung for %v", w.bell.rung)
+	}
+}
+
+func TestSenderRulesTurnMailAwayIntoQuarantine(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		mode   openmail.Mode
+		rules  []openmail.Rule
+		from   string
+		reason string // "": admitted
+	}{
+		{"no rules", openmail.ModeNone, nil, "ann@sender.test", ""},
+		{"blocked address", openmail.ModeNone, rules("block", "ann@sender.test"), "Ann <Ann@Sender.Test>", openmail.ReasonBlocked},
+		{"blocked domain", openmail.ModeNone, rules("block", "sender.test"), "ann@sender.test", openmail.ReasonBlocked},
+		{"a domain is not what lies below it", openmail.ModeNone, rules("block", "sender.test"), "ann@mx.sender.test", ""},
+		{"below a domain", openmail.ModeNone, rules("block", "*.sender.test"), "ann@a.b.sender.test", openmail.ReasonBlocked},
+		{"empty allowlist", openmail.ModeAllowlist, nil, "ann@sender.test", openmail.ReasonUnknown},
+		{"on the allowlist", openmail.ModeAllowlist, rules("allow", "sender.test"), "ann@sender.test", ""},
+		{"block wins", openmail.ModeAllowlist, append(rules("allow", "sender.test"), rules("block", "ann@sender.test")...), "ann@sender.test", openmail.ReasonBlocked},
+		{"no author", openmail.ModeAllowlist, rules("allow", "sender.test"), "", openmail.ReasonUnknown},
+		{"a second author", openmail.ModeAllowlist, rules("allow", "sender.test"), "ann@sender.test, eve@evil.test", openmail.ReasonUnknown},
+		{"a blocked second author", openmail.ModeNone, rules("block", "evil.test"), "ann@sender.test, eve@evil.test", openmail.ReasonBlocked},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			jane := w.inbox(w.scope.Account, "jane")
+			for i := range c.rules {
+				c.rules[i].Account = w.scope.Account
+			}
+			check(t, w.db.PutPolicy(t.Context(), w.scope, openmail.Policy{Mode: c.mode, Rules: c.rules}))
+			mail := strings.Replace(text, "Ann <ann@sender.test>", c.from, 1)
+			if _, err := w.Accept(t.Context(), w.envelope(jane.Address), strings.NewReader(mail)); err != nil {
+				t.Fatal(err)
+			}
+			held, _, err := w.db.Quarantined(t.Context(), w.scope, openmail.Page{Limit: 5})
+			check(t, err)
+			events, _, err := w.db.Events(t.Context(), w.scope, dispatch.Filter{}, 0, 5)
+			check(t, err)
+			if c.reason == "" {
+				if len(held) != 0 || len(events) != 1 {
+					t.Errorf("held %+v, %d events", held, len(events))
+				}
+				return
+			}
+			if len(held) != 1 || held[0].Verdict.Reason != c.reason || len(events) != 0 {
+				t.Fatalf("held %+v, %d events", held, len(events))
+			}
+			filed, err := w.Release(t.Context(), w.scope, held[0].ID)
+			check(t, err)
+			if e, err := w.db.Event(t.Context(), w.scope, filed.Event); err != nil || e.Message != filed.Message {
+				t.Errorf("released as %+v, %v", e, err)
+			}
+		})
+	}
+}
+
+func rules(kind, value string) []openmail.Rule {
+	return []openmail.Rule{{ID: id.New(openmail.PrefixRule), Type: openmail.RuleType(kind), Value: value, Direction: openmail.Inbound, CreatedAt: time.Now()}}
+}
+
+func TestTheRecordOfAMailNamesNobodyAndQuotesNothing(t *testing.T) {
+	w := newWorld(t)
+	jane := w.inbox(w.scope.Account, "jane")
+	messageID, err := w.Accept(context.Background(), w.envelope(jane.Address), strings.NewReader(text))
+	check(t, err)
+	record := w.log.String()
+	if !strings.Contains(record, "mail.received") || !strings.Contains(record, messageID) {
+		t.Errorf("the record is %q", record)
+	}
+	for _, secret := range []string{"canary", "ann@", "jane@", "bounce@"} {
+		if strings.Contains(record, secret) {
+			t.Errorf("the record holds %q: %s", secret, record)
+		}
+	}
+}
