@@ -200,6 +200,23 @@ func (k *conn) control(header ws.Header, body io.Reader) error {
 	return nil
 }
 
+// settle waits a moment for the ping that follows what was handled, and answers
+// it: that is the receipt. Anything else that comes first was not handled, and
+// the answer would confirm it.
+func (k *conn) settle() {
+	deadline := time.AfterFunc(closeDeadline, func() { k.rwc.Close() })
+	defer deadline.Stop()
+	for {
+		header, err := k.frames.NextFrame()
+		if err != nil || !header.OpCode.IsControl() {
+			return
+		}
+		if k.control(header, k.frames) != nil || header.OpCode == ws.OpPing {
+			return
+		}
+	}
+}
+
 // writeText sends one text message.
 func (k *conn) writeText(payload []byte) error { return k.write(ws.NewTextFrame(payload)) }
 

@@ -28,6 +28,9 @@ type ListenOptions struct {
 	// FromStart begins with the oldest event that the server still has, when
 	// LastEventID is "".
 	FromStart bool
+	// Limit ends the loop, without an error, once so many events were handled
+	// and the server was told; 0: never.
+	Limit int
 	// OnState is called when the connection changes, by the goroutine that
 	// runs the loop; nil: nobody wants to know.
 	OnState func(State)
@@ -69,7 +72,8 @@ func (s State) String() string {
 // tries double from 1 s to 30 s and start over once a connection stands.
 //
 // An event counts as handled when the loop asks for the next one; only then is
-// the server told so, and only then will it not come again.
+// the server told so, and only then will it not come again. Whoever breaks out
+// of the loop leaves the event at hand unhandled.
 //
 // The loop ends with an error when ctx ends, when the key is refused (codes
 // unauthorized and forbidden), when an inbox is not the key's to read, and when
@@ -80,7 +84,7 @@ func (c *Client) Listen(ctx context.Context, o ListenOptions) iter.Seq2[Event, e
 			client: c, options: o, yield: yield, seen: newRecent(remembered),
 			position: o.LastEventID, fromStart: o.FromStart, wants: openmail.Subscription{}.With(o.Inboxes, o.Types),
 		}
-		if err := l.run(ctx); !errors.Is(err, errStop) {
+		if err := l.run(ctx); !errors.Is(err, errStop) && !errors.Is(err, errLimit) {
 			yield(Event{}, err)
 		}
 	}
@@ -88,6 +92,7 @@ func (c *Client) Listen(ctx context.Context, o ListenOptions) iter.Seq2[Event, e
 
 var (
 	errStop  = errors.New("the loop ended")
+	errLimit = errors.New("the last event was handled")
 	errAgain = errors.New("connect again at once")
 )
 
@@ -104,6 +109,7 @@ type listener struct {
 	fromStart bool      // without a position, everything in the log is still to come
 	noLog     bool      // the server has no list of events
 	failures  int       // since a connection last stood
+	handled   int       // events
 }
 
 func (l *listener) run(ctx context.Context) error {
@@ -112,7 +118,7 @@ func (l *listener) run(ctx context.Context) error {
 		switch {
 		case errors.Is(err, errAgain):
 			continue
-		case errors.Is(err, errStop):
+		case errors.Is(err, errStop), errors.Is(err, errLimit):
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -208,6 +214,9 @@ func (l *listener) session(ctx context.Context) error {
 			return err
 		}
 		if err := s.frame(ctx, raw); err != nil {
+			if errors.Is(err, errLimit) {
+				conn.settle()
+			}
 			return err
 		}
 	}
@@ -232,11 +241,18 @@ func (l *listener) handle(e Event) error {
 		// repeat everything since.
 		e.ResumeID = l.position
 	}
-	if l.seen.add(e.ID) && !l.yield(e, nil) {
+	fresh := l.seen.add(e.ID)
+	if fresh && !l.yield(e, nil) {
 		return errStop
 	}
 	if !late {
 		l.position, l.at = e.ID, e.OccurredAt.Time
+	}
+	if fresh {
+		l.handled++
+	}
+	if fresh && l.handled == l.options.Limit {
+		return errLimit
 	}
 	return nil
 }

@@ -306,6 +306,46 @@ func TestAPingIsAnsweredOnlyAfterTheEventBeforeItWasHandled(t *testing.T) {
 	})
 }
 
+func TestListenWithALimitConfirmsTheLastEventAndNoOther(t *testing.T) {
+	inBubble(t, func() *stream { s := newStream(5); s.fence = true; return s }, func(t *testing.T, s *stream, c *client.Client) {
+		var mu sync.Mutex
+		var answered []string
+		s.onPong = func(body string) {
+			mu.Lock()
+			defer mu.Unlock()
+			answered = append(answered, body)
+		}
+		var got []string
+		for e, err := range c.Listen(t.Context(), client.ListenOptions{LastEventID: "evt_1", Limit: 2}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, e.ID)
+		}
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if want := ids(2, 3); !slices.Equal(got, want) || !slices.Equal(answered, want) {
+			t.Errorf("got %v, answered %v", got, answered)
+		}
+	})
+}
+
+func TestListenWithALimitEndsThoughTheServerAsksForNoReceipt(t *testing.T) {
+	inBubble(t, func() *stream { return newStream(2) }, func(t *testing.T, _ *stream, c *client.Client) {
+		n := 0
+		for _, err := range c.Listen(t.Context(), client.ListenOptions{LastEventID: "evt_1", Limit: 1}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		if n != 1 {
+			t.Errorf("%d events", n)
+		}
+	})
+}
+
 func TestListenLeavesAServerThatFallsSilent(t *testing.T) {
 	inBubble(t, func() *stream { return newStream(1) }, func(t *testing.T, s *stream, c *client.Client) {
 		s.mute = true

@@ -143,7 +143,7 @@ func (c *cli) keyList() *cobra.Command {
 		return show(s.out, api.Rows[api.APIKey]{Data: keys}, func(list api.Rows[api.APIKey]) error {
 			t := table{head: []string{"ID", "KEY", "NAME", "CREATED", "LAST USED"}}
 			for _, k := range list.Data {
-				t.rows = append(t.rows, []string{k.ID, k.TokenPrefix + "…" + k.Last4, orDash(k.Name), when(k.CreatedAt), when(k.LastUsedAt)})
+				t.rows = append(t.rows, []string{k.ID, k.TokenPrefix + k.Last4, orDash(k.Name), when(k.CreatedAt), when(k.LastUsedAt)})
 			}
 			return s.out.table(t)
 		})

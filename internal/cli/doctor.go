@@ -109,5 +109,8 @@ func (s *session) inboxCheck(ctx context.Context) check {
 	if err == nil && list.Total == 0 {
 		return check{"inbox", false, "there is no inbox: make one with `openmail init`"}
 	}
+	if list.Total == 1 {
+		return s.check("inbox", "there is 1", err)
+	}
 	return s.check("inbox", fmt.Sprintf("there are %d", list.Total), err)
 }

@@ -49,7 +49,6 @@ func (s *session) listen(ctx context.Context, flags listenFlags) error {
 		return err
 	}
 	save := saver{session: s}
-	shown := 0
 	for event, err := range s.client.Listen(ctx, o) {
 		if err == nil {
 			err = s.show(event)
@@ -59,9 +58,6 @@ func (s *session) listen(ctx context.Context, flags listenFlags) error {
 		}
 		if err := save.position(event.ResumeID); err != nil {
 			return err
-		}
-		if shown++; shown == flags.count {
-			break
 		}
 	}
 	return save.flush()
@@ -76,7 +72,7 @@ func unlessInterrupted(ctx context.Context, err error) error {
 }
 
 func (s *session) listenOptions(ctx context.Context, flags listenFlags) (client.ListenOptions, error) {
-	o := client.ListenOptions{FromStart: flags.fromStart, OnState: s.tellState}
+	o := client.ListenOptions{FromStart: flags.fromStart, Limit: flags.count, OnState: s.tellState}
 	if !flags.fromStart {
 		o.LastEventID = cmp.Or(flags.from, s.state.LastEventID)
 	}
