@@ -282,7 +282,7 @@ type PolicyPut struct {
 // PolicySidePut is one direction of it.
 type PolicySidePut struct {
 	Mode  string       `json:"mode" enum:"none,allowlist"`
-	Rules []RuleCreate `json:"rules,omitempty" maxItems:"10000"`
+	Rules []RuleCreate `json:"rules,omitempty" nullable:"false" maxItems:"10000" doc:"Left out: the rules stay"`
 }
 
 // PolicyMode sets the mode of one direction.

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -52,14 +51,14 @@ func (s *Server) getAttachment(ctx context.Context, in *attachmentInput) (*attac
 		return nil, err
 	}
 	return &attachmentOutput{
-		Location: s.links.link(s.c.Links, file{scope.Account, in.MessageID, in.Filename}, time.Now()),
+		Location: s.links.link(s.c.Links, file{scope.Account, in.MessageID, in.Filename}, s.c.Now()),
 		Body:     func(c huma.Context) { c.SetStatus(http.StatusFound) },
 	}, nil
 }
 
 // byLink serves what a link was signed for, whoever follows it.
 func (s *Server) byLink(ctx context.Context, in *attachmentInput) (*attachmentOutput, error) {
-	if !s.links.valid(file{in.Account, in.MessageID, in.Filename}, in.Expires, in.Signature, time.Now()) {
+	if !s.links.valid(file{in.Account, in.MessageID, in.Filename}, in.Expires, in.Signature, s.c.Now()) {
 		return nil, openmail.Errorf(openmail.CodeUnauthorized, "The link is not valid, or not any more: ask for the attachment again.")
 	}
 	return s.attachment(ctx, openmail.Scope{Account: in.Account}, in)

@@ -34,7 +34,7 @@ func (s *Server) authenticate(ctx huma.Context, next func(huma.Context)) {
 // others may stand behind the same address.
 func (s *Server) keyOf(ctx context.Context, x *exchange) (openmail.Key, error) {
 	token := bearer(x.r)
-	from, now := network(s.c.RemoteAddr(x.r)), time.Now()
+	from, now := network(s.c.RemoteAddr(x.r)), s.c.Now()
 	if s.failures.limit > 0 && s.failures.reached(from, now) && !s.c.Access.Familiar(token) {
 		return openmail.Key{}, tooMany(x, now, "Too many requests with a bad key came from this address.")
 	}
@@ -61,7 +61,7 @@ func (s *Server) withinRate(x *exchange) error {
 	if s.requests.limit == 0 {
 		return nil
 	}
-	now := time.Now()
+	now := s.c.Now()
 	left, ok := s.requests.take(x.key.Account, now)
 	h := x.Header()
 	h.Set("X-RateLimit-Limit", strconv.Itoa(s.requests.limit))

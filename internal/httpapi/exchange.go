@@ -78,12 +78,13 @@ func (x *exchange) answer(status int, body api.Error) {
 // panicked. It is deferred.
 func (s *Server) end(x *exchange) {
 	p := recover()
+	cut := p != nil && x.status != 0
 	if p != nil && !x.gone && p != http.ErrAbortHandler {
 		s.panicked(x, p)
 	}
 	s.record(x)
-	if p != nil && (x.sent > 0 || p == http.ErrAbortHandler) {
-		panic(http.ErrAbortHandler) // the answer is cut: its reader must see that
+	if cut {
+		panic(http.ErrAbortHandler) // so that nobody takes half an answer for a whole one
 	}
 }
 
@@ -150,18 +151,20 @@ func (c *call) SetStatus(status int) {
 	c.base.SetStatus(status)
 }
 
-// BodyReader is the body; closing it ends its deadline, which would otherwise
-// cancel the request while its handler still works.
+// BodyReader is the body. Closing it ends its deadline, which would otherwise
+// cancel the request while its handler still works. The body itself is for
+// net/http to close: of one that a handler closed before its end, behind
+// MaxBytesReader, net/http takes the rest for the next request.
 func (c *call) BodyReader() io.Reader { return timed{c.x.r.Body, c.x.ResponseWriter} }
 
 type timed struct {
-	io.ReadCloser
+	io.Reader
 	w http.ResponseWriter
 }
 
 func (t timed) Close() error {
 	_ = http.NewResponseController(t.w).SetReadDeadline(time.Time{}) // set only where it can be cleared
-	return t.ReadCloser.Close()
+	return nil
 }
 
 // Caller is embedded in the input of a route: whose key asks.

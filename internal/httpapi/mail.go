@@ -142,6 +142,6 @@ func (s *Server) download(c huma.Context, contentType, filename string, size int
 	x.WriteHeader(http.StatusOK)
 	if n, err := io.Copy(x, r); !x.gone && (err != nil || n != size) {
 		x.cause = incomplete(n, size, err)
-		panic(http.ErrAbortHandler) // so that nobody takes half a mail for a whole one
+		panic(http.ErrAbortHandler)
 	}
 }

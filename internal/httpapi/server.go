@@ -119,7 +119,8 @@ type Config struct {
 	// RemoteAddr is the address of whoever asks; nil: the peer's. Set it
 	// where a trusted proxy names the client.
 	RemoteAddr func(*http.Request) string
-	Logger     *slog.Logger // nil: nothing is logged
+	Logger     *slog.Logger     // nil: nothing is logged
+	Now        func() time.Time // the clock of limits and links; nil: time.Now
 	// Observe is told of each request when it is answered; nil: nobody is.
 	// route is the pattern, never the path.
 	Observe func(method, route string, status int, took time.Duration)
@@ -145,6 +146,9 @@ func New(c Config) *Server {
 	}
 	if c.RemoteAddr == nil {
 		c.RemoteAddr = peer
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if len(c.Secret) == 0 {
 		c.Secret = []byte(rand.Text() + rand.Text())

@@ -1,0 +1,347 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"openmail"
+	"openmail/api"
+	"openmail/internal/access"
+	"openmail/internal/dispatch"
+	"openmail/internal/httpapi"
+	"openmail/internal/id"
+	"openmail/internal/intake"
+	"openmail/internal/mailbox"
+	"openmail/internal/mime"
+	"openmail/internal/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const domain = "mail.example"
+
+// world is a server over the real rooms and the real store, with two accounts.
+type world struct {
+	t      *testing.T
+	db     *store.DB
+	server *httpapi.Server
+	http   *httptest.Server
+	access *access.Access
+	log    *bytes.Buffer
+
+	account, token           string // an account and its key
+	otherAccount, otherToken string // another
+	revoked                  []string
+}
+
+func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
+	t.Helper()
+	ctx := t.Context()
+	links := api.Links{PublicURL: "http://public.example"}
+	db, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Links: links, FileKey: bytes.Repeat([]byte{7}, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, db: db, log: &bytes.Buffer{}}
+	w.access = access.New(access.Config{
+		Keys: db, Uses: db, Accounts: db, Inboxes: db,
+		OnRevoke: func(key string) { w.revoked = append(w.revoked, key) },
+	})
+	if w.token, _, err = w.access.First(ctx, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.account = w.accounts()[0].ID
+	w.otherAccount, w.otherToken = w.newAccount()
+	rooms := rooms{db}
+	c := httpapi.Config{
+		Access: w.access,
+		Mailbox: mailbox.New(mailbox.Config{
+			Inboxes: db, Mail: db, Changes: db, Raws: db, Policies: db, Quarantine: db,
+			Domains: []string{domain, "xn--bcher-kva.example"},
+		}),
+		Releaser: rooms, Journal: db, Redeliverer: rooms, Webhooks: rooms, Secrets: rooms, Sockets: rooms,
+		Ready: db.Ready, Links: links, Version: "test",
+		Logger: slog.New(slog.NewJSONHandler(w.log, nil)),
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	w.server = httpapi.New(c)
+	w.http = httptest.NewServer(w.server)
+	t.Cleanup(func() {
+		w.http.Close()
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+func (w *world) accounts() []openmail.Account {
+	w.t.Helper()
+	accounts, err := w.db.Accounts(w.t.Context(), openmail.Operator())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return accounts
+}
+
+func (w *world) newAccount() (account, token string) {
+	w.t.Helper()
+	token, now := access.NewToken(), time.Now()
+	a := openmail.Account{ID: id.New(openmail.PrefixAccount), Name: "other", ReceiptDeadline: 10 * time.Second, CreatedAt: now}
+	k := openmail.Key{ID: id.New(openmail.PrefixKey), Account: a.ID, CreatedAt: now}
+	if err := w.db.CreateAccount(w.t.Context(), openmail.Operator(), a, k, sha256.Sum256([]byte(token))); err != nil {
+		w.t.Fatal(err)
+	}
+	return a.ID, token
+}
+
+// answer is a response that was read to its end.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// do sends a request as token; body is sent as it is when it is a string, as
+// JSON when it is something else, and not at all when it is nil. Redirects are
+// not followed.
+func (w *world) do(method, path, token string, body any) answer {
+	w.t.Helper()
+	var r io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		r = strings.NewReader(b)
+	default:
+		text, err := json.Marshal(b)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		r = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(w.t.Context(), method, w.http.URL+path, r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return w.send(req)
+}
+
+func (w *world) send(req *http.Request) answer {
+	w.t.Helper()
+	client := *w.http.Client()
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := client.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, text}
+}
+
+// want sends a request as the account and decodes what is answered with that
+// status into a T.
+func want[T any](w *world, status int, method, path string, body any) T {
+	w.t.Helper()
+	return wantAs[T](w, w.token, status, method, path, body)
+}
+
+func wantAs[T any](w *world, token string, status int, method, path string, body any) (out T) {
+	w.t.Helper()
+	got := w.do(method, path, token, body)
+	if got.status != status {
+		w.t.Fatalf("%s %s: %d %s, want %d", method, path, got.status, got.body, status)
+	}
+	if status == http.StatusNoContent {
+		return out
+	}
+	if err := json.Unmarshal(got.body, &out); err != nil {
+		w.t.Fatalf("%s %s: %v in %s", method, path, err, got.body)
+	}
+	return out
+}
+
+// fails sends a request and checks the code of the error and its field.
+func (w *world) fails(status int, code openmail.Code, field, method, path, token string, body any) api.Error {
+	w.t.Helper()
+	e := wantAs[api.Error](w, token, status, method, path, body)
+	if e.Code != string(code) || e.Field != field || e.Message == "" || !strings.HasPrefix(e.RequestID, openmail.PrefixRequest) {
+		w.t.Errorf("%s %s: %+v, want %s on field %q", method, path, e, code, field)
+	}
+	return e
+}
+
+func (w *world) inbox(name string) api.Inbox {
+	w.t.Helper()
+	return want[api.Inbox](w, http.StatusCreated, http.MethodPost, "/v1/inboxes", api.InboxCreate{MailboxName: name})
+}
+
+// inboxKey makes a key that reaches that inbox only.
+func (w *world) inboxKey(inbox string) api.APIKey {
+	w.t.Helper()
+	return want[api.APIKey](w, http.StatusCreated, http.MethodPost, "/v1/inboxes/"+inbox+"/api-keys", api.APIKeyCreate{})
+}
+
+// mail files a mail in an inbox, as if it had come in at that time.
+func (w *world) mail(inbox api.Inbox, raw string, when time.Time, verdict openmail.Verdict) intake.Filed {
+	w.t.Helper()
+	filed, err := w.db.File(w.t.Context(), filing(w.account, inbox.ID, inbox.Address, raw, when, verdict))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return filed[0]
+}
+
+func admitted() openmail.Verdict { return openmail.Verdict{Admitted: true} }
+
+func filing(account, inbox, address, raw string, when time.Time, verdict openmail.Verdict) intake.Filing {
+	c := mime.Read([]byte(raw))
+	m := openmail.Message{
+		ID: id.New(openmail.PrefixMessage), Account: account, Inbox: inbox, Thread: id.New(openmail.PrefixThread),
+		Direction: openmail.Inbound, Status: openmail.StatusReceived,
+		ToAddr: address, HeaderTo: address, DeliveryRole: openmail.RoleTo, Subject: c.Subject,
+		BodyText: c.Text, BodyHTML: c.HTML, Attachments: c.Attachments, Defects: c.Defects,
+		RFCMessageID: c.MessageID, References: c.References,
+		Envelope:     openmail.MessageEnvelope{MailFrom: "bounce@sender.example", RcptTo: address},
+		EnvelopeRole: openmail.RoleTo, SizeBytes: int64(len(raw)), CreatedAt: when,
+	}
+	if len(c.From) > 0 {
+		m.From = c.From[0]
+	}
+	if len(c.InReplyTo) > 0 {
+		m.InReplyTo = c.InReplyTo[0]
+	}
+	return intake.Filing{
+		Raw: []byte(raw), Digest: sha256.Sum256([]byte(raw)), At: when,
+		Copies: []intake.Copy{{
+			Message: m, Event: id.New(openmail.PrefixEvent), Verdict: verdict, Expires: when.Add(30 * 24 * time.Hour),
+		}},
+		Listening: nobody,
+	}
+}
+
+func nobody(string, string, openmail.EventType) bool { return false }
+
+// letter is a small mail in the bytes of the wire.
+func letter(messageID, subject string, more ...string) string {
+	head := "From: Alice Ärmel <alice@sender.example>\r\nTo: jane@" + domain + "\r\nMessage-ID: <" + messageID + ">\r\nSubject: " + subject + "\r\n"
+	return head + strings.Join(more, "") + "\r\nHello from " + subject + ".\r\n"
+}
+
+// rooms are the parts of the rooms that other packages hold, as thin as the
+// store allows.
+type rooms struct{ db *store.DB }
+
+func (r rooms) Release(ctx context.Context, scope openmail.Scope, held string) (intake.Filed, error) {
+	mail, err := r.db.QuarantinedMail(ctx, scope, held)
+	if err != nil {
+		return intake.Filed{}, err
+	}
+	f := filing(mail.Inbox.Account, mail.Inbox.ID, mail.Inbox.Address, string(mail.Raw), time.Now(), admitted())
+	f.Copies[0].Message.ID = held
+	return r.db.Release(ctx, scope, held, f)
+}
+
+func (r rooms) Redeliver(ctx context.Context, scope openmail.Scope, event string) (openmail.Event, error) {
+	if _, err := r.db.Redeliver(ctx, scope, dispatch.Filter{ID: event}, 0, 1, nobody); err != nil {
+		return openmail.Event{}, err
+	}
+	return r.db.Event(ctx, scope, event)
+}
+
+func (r rooms) RedeliverAll(ctx context.Context, scope openmail.Scope, f dispatch.Filter) (int, error) {
+	events, err := r.db.Redeliver(ctx, scope, f, 0, 1000, nobody)
+	return len(events), err
+}
+
+func (r rooms) Webhook(ctx context.Context, scope openmail.Scope) (openmail.Endpoint, error) {
+	return r.db.Endpoint(ctx, scope)
+}
+
+func (r rooms) PutWebhook(ctx context.Context, scope openmail.Scope, url string) (openmail.Endpoint, bool, error) {
+	if strings.HasPrefix(url, "ftp:") {
+		return openmail.Endpoint{}, false, openmail.FieldErrorf(openmail.CodeInvalidWebhookURL, "url", "Only http and https.")
+	}
+	e, err := r.db.Endpoint(ctx, scope)
+	created := openmail.CodeOf(err) == openmail.CodeNotFound
+	if created {
+		e = openmail.Endpoint{ID: id.New(openmail.PrefixEndpoint), Account: scope.Account, Secret: "whsec_one", Enabled: true, CreatedAt: time.Now()}
+	}
+	e.URL = url
+	return e, created, r.db.PutEndpoint(ctx, scope, e)
+}
+
+func (r rooms) DeleteWebhook(ctx context.Context, scope openmail.Scope) error {
+	return r.db.DeleteEndpoint(ctx, scope)
+}
+
+func (r rooms) TestWebhook(ctx context.Context, scope openmail.Scope) (openmail.Attempt, error) {
+	e, err := r.endpoint(ctx, scope)
+	if err != nil || !strings.Contains(e.URL, "good") {
+		return openmail.Attempt{Outcome: openmail.OutcomeRefused, Status: 500}, err
+	}
+	return openmail.Attempt{Outcome: openmail.OutcomeDelivered, Status: 200, Took: 3 * time.Millisecond, Response: "thanks"}, nil
+}
+
+func (r rooms) endpoint(ctx context.Context, scope openmail.Scope) (openmail.Endpoint, error) {
+	e, err := r.db.Endpoint(ctx, scope)
+	if openmail.CodeOf(err) == openmail.CodeNotFound {
+		return e, openmail.Errorf(openmail.CodeNoWebhookURL, "There is no webhook.")
+	}
+	return e, err
+}
+
+func (r rooms) RotateSecret(ctx context.Context, scope openmail.Scope) (string, error) {
+	_, err := r.endpoint(ctx, scope)
+	return "whsec_two", err
+}
+
+func (r rooms) NextSecret(ctx context.Context, scope openmail.Scope) (string, error) {
+	_, err := r.endpoint(ctx, scope)
+	return "whsec_three", err
+}
+
+func (r rooms) ActivateSecret(ctx context.Context, scope openmail.Scope) error {
+	_, err := r.endpoint(ctx, scope)
+	return err
+}
+
+func (r rooms) Sockets(scope openmail.Scope) []api.Socket {
+	return []api.Socket{{ID: "sck_of_" + scope.Account, InboxIDs: []string{}, EventTypes: []string{}}}
+}
+
+func (r rooms) Disconnect(scope openmail.Scope, socket string) error {
+	if socket != "sck_of_"+scope.Account {
+		return openmail.Errorf(openmail.CodeNotFound, "There is no such socket.")
+	}
+	return nil
+}
+
+func (r rooms) Ticket(key openmail.Key) (string, time.Time) {
+	return "ticket_of_" + key.ID, time.Now().Add(time.Minute)
+}
+
+var errBroken = errors.New("disk on fire at /secret/path")
