@@ -19,6 +19,9 @@ const (
 	// pageBytes is about how much goes out in one write: it is also what a
 	// client that stopped reading costs.
 	pageBytes = 32 << 10
+	// patience is how long a page of the log is kept for a client that is
+	// slow to read; afterwards it is read again.
+	patience = 100 * time.Millisecond
 )
 
 // conn is the server's end of a WebSocket (RFC 6455) without extensions, on a
@@ -37,7 +40,7 @@ type conn struct {
 	closing atomic.Bool
 
 	in  parser
-	buf [128]byte // for reading; most that clients send is shorter
+	buf [64]byte // for reading; a pong is shorter by far
 }
 
 // open begins on a connection whose handshake is done.
@@ -86,6 +89,24 @@ func (c *conn) finish(b []byte) error {
 	return c.nc.SetWriteDeadline(time.Time{}) // no timer stays behind
 }
 
+// flush writes o to its end. When the client is slow to read, forget is called
+// once, so that only o is kept for it. mu is held.
+func (c *conn) flush(o *output, forget func()) error {
+	if c.offer(o) {
+		return nil
+	}
+	if c.raw == nil || forget == nil {
+		return c.finish(o.rest())
+	}
+	_ = c.nc.SetWriteDeadline(time.Now().Add(patience))
+	n, _ := c.nc.Write(o.rest()) // an error shows again below
+	if o.n += n; len(o.rest()) > 0 {
+		forget()
+		return c.finish(o.rest())
+	}
+	return c.nc.SetWriteDeadline(time.Time{})
+}
+
 // write sends frames that are ready, and waits until they are out. After a
 // close frame it does nothing.
 func (c *conn) write(frames []byte) error {
@@ -118,54 +139,6 @@ func (c *conn) refuse(frames []byte, f *fault) {
 	for err == nil {
 		_, err = c.nc.Read(c.buf[:])
 	}
-}
-
-// output is a buffer for frames on their way out, with what it takes to offer
-// them to the kernel without an allocation. It goes back into a pool.
-type output struct {
-	buf []byte
-	n   int // bytes of buf that are out
-	try func(fd uintptr) bool
-}
-
-func newOutput() *output {
-	o := &output{buf: make([]byte, 0, 4<<10)}
-	o.try = func(fd uintptr) bool {
-		o.n = max(0, writeOnce(fd, o.buf))
-		return true // in any case: never wait
-	}
-	return o
-}
-
-// offer writes what the kernel takes at once. An error is left for whoever
-// writes the rest to find again.
-func (o *output) offer(raw syscall.RawConn) { _ = raw.Write(o.try) }
-
-func (o *output) rest() []byte { return o.buf[o.n:] }
-
-// close appends a close frame.
-func (o *output) close(f *fault) { o.buf = appendClose(o.buf, f.code, f.reason) }
-
-// say appends a text message.
-func (o *output) say(message []byte) { o.buf = appendFrame(o.buf, ws.OpText, message) }
-
-// outputs is a pool of them.
-type outputs struct{ pool sync.Pool }
-
-func (p *outputs) get() *output {
-	if o, ok := p.pool.Get().(*output); ok {
-		return o
-	}
-	return newOutput()
-}
-
-// put takes o back, unless a large event has made it large.
-func (p *outputs) put(o *output) {
-	if cap(o.buf) > 2*pageBytes {
-		return
-	}
-	o.buf, o.n = o.buf[:0], 0
-	p.pool.Put(o)
 }
 
 // echo answers a client's close frame, if that can be done at once.

@@ -6,10 +6,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/gobwas/ws"
-
 	"openmail"
-	"openmail/api"
 )
 
 const (
@@ -21,12 +18,6 @@ const (
 	// heavyPage the bytes from which a shorter page may have been cut.
 	pageEvents = 128
 	heavyPage  = 256 << 10
-	// maxOffers and maxOfferBytes bound what waits beside the cursor.
-	maxOffers     = 500
-	maxOfferBytes = 4 << 20
-	// patience is how long a page of the log is kept for a client that is
-	// slow to read; afterwards it is read again.
-	patience = 100 * time.Millisecond
 )
 
 // verdict is what becomes of an event at a socket.
@@ -76,26 +67,6 @@ func (s *session) full() bool {
 	return s.paused
 }
 
-// nextOffer decides on the first event that waits beside the cursor.
-func (s *session) nextOffer(at time.Time) (e openmail.Event, attempt int, v verdict) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.live || s.ended || len(s.offers) == 0 || s.full() {
-		return e, 0, stop
-	}
-	e, s.offers = s.offers[0], s.offers[1:]
-	s.offerBytes -= len(e.Payload)
-	if len(s.offers) == 0 {
-		s.offers = nil
-	}
-	if !s.wants(&e) || s.win.holds(e.Position) {
-		return e, 0, skip
-	}
-	attempt = max(1, e.Delivery.Attempts)
-	s.win.add(e.Position, at, attempt, len(e.Payload))
-	return e, attempt, push
-}
-
 // Wants implements dispatch.Listener.
 func (s *session) Wants(inbox string, t openmail.EventType) bool {
 	s.mu.Lock()
@@ -121,24 +92,6 @@ func (s *session) holds(p openmail.Position) bool {
 		}
 	}
 	return false
-}
-
-// Offer implements dispatch.Listener.
-func (s *session) Offer(e openmail.Event) {
-	if s.enqueue(e) {
-		s.wake()
-	}
-}
-
-func (s *session) enqueue(e openmail.Event) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended || s.holds(e.Position) || len(s.offers) >= maxOffers || s.offerBytes >= maxOfferBytes {
-		return false
-	}
-	s.offers = append(s.offers, e)
-	s.offerBytes += len(e.Payload)
-	return true
 }
 
 // wake has the pump run, now or once more. It does not block.
@@ -253,21 +206,6 @@ func (s *session) gather(page []openmail.Event, o *output) (n int) {
 	return n
 }
 
-// gatherOffers appends what waits beside the cursor.
-func (s *session) gatherOffers(o *output) {
-	now := time.Now()
-	for len(o.buf) < pageBytes {
-		e, attempt, v := s.nextOffer(now)
-		if v == stop {
-			return
-		}
-		if v == push {
-			o.event(e.Payload, now, attempt)
-			s.server.counters.pushed.Add(1)
-		}
-	}
-}
-
 // fence appends a fence when one is due. conn.mu is held.
 func (s *session) fence(o *output) {
 	s.mu.Lock()
@@ -313,36 +251,3 @@ func (s *session) send(o *output) {
 		s.conn.mu.Unlock()
 	}
 }
-
-// flush writes o to its end. When the client is slow to read, forget is called
-// once, so that only o is kept for it. mu is held.
-func (c *conn) flush(o *output, forget func()) error {
-	if c.offer(o) {
-		return nil
-	}
-	if c.raw == nil || forget == nil {
-		return c.finish(o.rest())
-	}
-	_ = c.nc.SetWriteDeadline(time.Now().Add(patience))
-	n, _ := c.nc.Write(o.rest()) // an error shows again below
-	if o.n += n; len(o.rest()) > 0 {
-		forget()
-		return c.finish(o.rest())
-	}
-	return c.nc.SetWriteDeadline(time.Time{})
-}
-
-// event appends an event as a text message.
-func (o *output) event(payload []byte, at time.Time, attempt int) {
-	from := len(o.buf)
-	var room [maxHeader]byte
-	o.buf = append(o.buf, room[:]...)
-	o.buf = api.Stamp(o.buf, payload, at, attempt)
-	body := o.buf[from+maxHeader:]
-	header := appendHeader(room[:0], ws.OpText, len(body))
-	copy(o.buf[from:], header)
-	copy(o.buf[from+len(header):], body)
-	o.buf = o.buf[:from+len(header)+len(body)]
-}
-
-func (o *output) reset() { o.buf, o.n = o.buf[:0], 0 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
+	"io"
 	"net"
 	"net/http/httptest"
 	"strings"
@@ -37,7 +38,7 @@ func dialRaw(t testing.TB, url, key string) *raw {
 func (r *raw) next(op ws.OpCode) string {
 	r.t.Helper()
 	_ = r.SetReadDeadline(time.Now().Add(10 * time.Second))
-	f, err := ws.ReadFrame(r)
+	f, err := readFrame(r)
 	if err != nil || f.Header.OpCode != op {
 		r.t.Fatalf("got %v %q, %v, want opcode %v", f.Header, f.Payload, err, op)
 	}
@@ -104,7 +105,7 @@ func TestWhatWasNotConfirmedIsLostWithTheSocket(t *testing.T) {
 	w.add("inb_a2")
 	w.add("inb_a1")
 	for texts := 0; texts < 2; { // and a fence or two, which are not answered
-		f, err := ws.ReadFrame(c)
+		f, err := readFrame(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +135,7 @@ func TestAFullWindowWaitsForAReceipt(t *testing.T) {
 	c.next(ws.OpText)
 	var fence string
 	for events := 0; events < windowEvents; {
-		f, err := ws.ReadFrame(c)
+		f, err := readFrame(c)
 		switch {
 		case err != nil:
 			t.Fatal(err)
@@ -147,7 +148,7 @@ func TestAFullWindowWaitsForAReceipt(t *testing.T) {
 	c.quiet()
 	for {
 		c.pong(fence)
-		f, err := ws.ReadFrame(c)
+		f, err := readFrame(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +224,7 @@ func TestAnIdleSocketIsPingedAndLivesByItsPongs(t *testing.T) {
 		defer c.Close()
 		begun := time.Now()
 		for i := 1; i <= 5; i++ {
-			f, err := ws.ReadFrame(c)
+			f, err := readFrame(c)
 			if err != nil || f.Header.OpCode != ws.OpPing {
 				t.Fatalf("got %+v, %v", f, err)
 			}
@@ -251,7 +252,7 @@ func TestASocketWithoutAnyPongIsEndedAfterFortySeconds(t *testing.T) {
 		var frames int
 		_ = c.SetReadDeadline(time.Time{})
 		for {
-			f, err := ws.ReadFrame(c)
+			f, err := readFrame(c)
 			if err != nil {
 				break
 			}
@@ -284,7 +285,7 @@ func TestAWithheldReceiptIsNotDeath(t *testing.T) {
 		_ = c.SetReadDeadline(time.Time{})
 		begun := time.Now()
 		for time.Since(begun) < 3*time.Minute {
-			if f, err := ws.ReadFrame(c); err != nil || f.Header.OpCode != ws.OpPing {
+			if f, err := readFrame(c); err != nil || f.Header.OpCode != ws.OpPing {
 				t.Fatalf("got %+v, %v", f, err)
 			}
 			c.pong("") // alive, but it does not say what it has read
@@ -319,6 +320,8 @@ func TestAStalledClientHarmsNoOne(t *testing.T) {
 	url := w.start(t)
 	stalled := dialRaw(t, url, "om_a")
 	stalled.subscribe()
+	_ = w.server.sessions()[0].conn.nc.(*net.TCPConn).SetWriteBuffer(256 << 10)
+	_ = stalled.Conn.(*net.TCPConn).SetReadBuffer(256 << 10)
 	c := dial(t, url, "om_a")
 	c.subscribe()
 	pad := `,"pad":"` + strings.Repeat("x", 64<<10) + `"}`
@@ -341,7 +344,7 @@ func TestAStalledClientHarmsNoOne(t *testing.T) {
 	}
 	_ = stalled.SetReadDeadline(time.Now().Add(20 * time.Second))
 	for len(ids) > 0 { // it wakes up, and has them all in order
-		f, err := ws.ReadFrame(stalled)
+		f, err := readFrame(stalled)
 		switch {
 		case err != nil:
 			t.Fatal(err)
@@ -352,6 +355,24 @@ func TestAStalledClientHarmsNoOne(t *testing.T) {
 		default:
 			ids = ids[1:]
 		}
+	}
+}
+
+func TestWhatCameWithTheHandshakeIsHeard(t *testing.T) {
+	w := newWorld()
+	nc, err := net.Dial("tcp", strings.TrimPrefix(w.start(t), "ws://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	_, _ = nc.Write(append([]byte("GET /v1/ws?token=om_a HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"), joined(
+		masked(0x01, `{"type":`), masked(0x89, "?"), masked(0x80, `"subscribe"}`), masked(0x88, "\x03\xe8"))...))
+	answer, err := io.ReadAll(nc)
+	want := string(joined(appendFrame(nil, ws.OpPong, []byte("?")), appendFrame(nil, ws.OpText, []byte(all)), appendClose(nil, 1000, "")))
+	if err != nil || !strings.HasSuffix(string(answer), "\r\n\r\n"+want) ||
+		!strings.Contains(string(answer), "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") {
+		t.Errorf("got %q, %v", answer, err)
 	}
 }
 

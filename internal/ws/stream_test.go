@@ -239,7 +239,7 @@ func TestWhatTheBellMissesIsFoundByLooking(t *testing.T) {
 	c.expectEvents(id)
 }
 
-func TestManySocketsShareOneRead(t *testing.T) {
+func TestEverySocketOfALargeCrowdHasTheEventOnce(t *testing.T) {
 	w := newWorld()
 	url := w.start(t, func(c *Config) { c.Limits.Connections = 0 })
 	crowd := make([]*client, 150)

@@ -42,10 +42,10 @@ type world struct {
 	receipts []dispatch.Receipt
 	lost     []dispatch.Receipt
 	overdue  []openmail.Event // what Offers has
-	reads    int              // calls of After
 	broken   error            // what the log answers with
 	hear     []func(string)
-	deaf     bool // no bell is heard
+	deaf     bool              // no bell is heard
+	next     openmail.Position // of a benchmark's log
 }
 
 func newWorld() *world {
@@ -194,7 +194,6 @@ func (w *world) Find(_ context.Context, scope openmail.Scope, id string) (openma
 func (w *world) After(_ context.Context, scope openmail.Scope, after openmail.Position, limit int) ([]openmail.Event, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.reads++
 	var page []openmail.Event
 	for _, e := range w.events {
 		if len(page) < limit && e.Position > after && scope.Covers(e.Account, e.Inbox) {
