@@ -142,6 +142,9 @@ func (n NewRule) rule(scope openmail.Scope) (openmail.Rule, error) {
 // ruleValue is an address, a domain or *.domain in lower case, the domain in
 // ASCII.
 func ruleValue(text string) (string, bool) {
+	if !utf8.ValidString(text) || len(text) > 2*maxAddress {
+		return "", false
+	}
 	text = strings.ToLower(strings.TrimSpace(text))
 	if len(text) > maxAddress {
 		return "", false
@@ -159,7 +162,7 @@ func ruleValue(text string) (string, bool) {
 }
 
 func validLocal(local string) bool {
-	return local != "" && len(local) <= maxLocal && utf8.ValidString(local) &&
+	return local != "" && len(local) <= maxLocal &&
 		!strings.ContainsFunc(local, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) })
 }
 

@@ -1,0 +1,67 @@
+package httpapi
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"openmail"
+)
+
+func TestEveryCodeHasAStatus(t *testing.T) {
+	for _, c := range openmail.Codes() {
+		if status := statuses[c.Code]; status < 400 || status > 599 {
+			t.Errorf("%s has status %d", c.Code, status)
+		}
+	}
+	if len(statuses) != len(openmail.Codes()) {
+		t.Errorf("%d statuses for %d codes", len(statuses), len(openmail.Codes()))
+	}
+}
+
+func TestWindowTellsABoundedNumberOfCallersApart(t *testing.T) {
+	w, now := newWindow(2), time.Unix(60, 0)
+	for i := range maxCounted {
+		if left, ok := w.take(fmt.Sprint(i), now); !ok || left != 1 {
+			t.Fatalf("caller %d: %d, %v", i, left, ok)
+		}
+	}
+	for i, want := range []bool{true, true, false} { // these share what is left
+		if _, ok := w.take(fmt.Sprint("late", i), now); ok != want {
+			t.Errorf("late caller %d: %v", i, ok)
+		}
+	}
+	if !w.reached("later", now) || w.reached("7", now) || len(w.counts) > maxCounted+1 {
+		t.Errorf("%d counts", len(w.counts))
+	}
+	if _, ok := w.take("later", now.Add(time.Minute)); !ok || len(w.counts) != 1 {
+		t.Error("the next minute did not begin anew")
+	}
+}
+
+func TestCursorHoldsAPositionOfItsAccountOnly(t *testing.T) {
+	c := newCursors([]byte("secret"))
+	for _, p := range []openmail.Position{1, 2, 1 << 40} {
+		sealed := c.seal("acc_a", p)
+		if got, err := c.open("acc_a", sealed); err != nil || got != p {
+			t.Errorf("%d comes back as %d, %v", p, got, err)
+		}
+		if _, err := c.open("acc_b", sealed); openmail.CodeOf(err) != openmail.CodeBadRequest {
+			t.Errorf("another account opens it: %v", err)
+		}
+		if _, err := newCursors([]byte("other")).open("acc_a", sealed); err == nil {
+			t.Error("another server opens it")
+		}
+	}
+}
+
+func TestNetworkIsWhatOnePartyOwns(t *testing.T) {
+	for addr, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8::1": "2001:db8::/64",
+		"2001:db8::ffff:1%eth0": "2001:db8::/64", "@": "@",
+	} {
+		if got := network(addr); got != want {
+			t.Errorf("%s: %s, want %s", addr, got, want)
+		}
+	}
+}
