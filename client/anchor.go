@@ -31,10 +31,11 @@ func (l *listener) anchor(ctx context.Context) error {
 }
 
 // withoutLog lets a server pass that has no list of events, or none for this
-// key. Such a stream resumes from its first event on.
+// key, unless what it has is asked for. Such a stream resumes from its first
+// event on.
 func (l *listener) withoutLog(err error) error {
-	switch openmail.CodeOf(err) {
-	case openmail.CodeNotFound, openmail.CodeForbidden:
+	code := openmail.CodeOf(err)
+	if (code == openmail.CodeNotFound || code == openmail.CodeForbidden) && !l.options.FromStart {
 		l.noLog = true
 		return nil
 	}

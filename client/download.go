@@ -66,8 +66,8 @@ func (c *Client) download(ctx context.Context, r request) (*Download, error) {
 		cancel(openmail.Errorf(openmail.CodeUnavailable, "the server sent nothing for %v", c.timeout))
 	})
 	resp, err := c.follow(ctx, r)
+	d.stalled.Stop() // until somebody reads
 	if err != nil {
-		d.stalled.Stop()
 		cancel(nil)
 		return nil, err
 	}

@@ -154,6 +154,15 @@ func TestListenWithoutAnEventListResumesFromItsFirstEvent(t *testing.T) {
 	})
 }
 
+func TestListenFromStartNeedsAnEventList(t *testing.T) {
+	inBubble(t, func() *stream { s := newStream(1); s.noLog = true; return s }, func(t *testing.T, s *stream, c *client.Client) {
+		err := firstError(t.Context(), c, client.ListenOptions{FromStart: true})
+		if openmail.CodeOf(err) != openmail.CodeNotFound || s.conns != 0 {
+			t.Errorf("%v after %d connections", err, s.conns)
+		}
+	})
+}
+
 func TestListenSubscribesToWhatItWasAskedFor(t *testing.T) {
 	inBubble(t, func() *stream { return newStream(1) }, func(t *testing.T, s *stream, c *client.Client) {
 		s.add("inb_2", "message.received")
