@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,7 +65,7 @@ func (w *world) things() map[string]string {
 	filed := w.mail(inbox, withFiles(map[string]string{"a.txt": "text/plain"}), time.Now(), admitted())
 	held := w.mail(inbox, letter("held@x", "Held"), time.Now(), openmail.Verdict{Reason: openmail.ReasonUnknown})
 	rule := want[api.Rule](w, 201, http.MethodPost, "/v1/policy/rules", `{"type":"block","value":"evil.example"}`)
-	want[api.Webhook](w, 200, http.MethodPut, "/v1/webhook", `{"url":"https://good.example"}`)
+	want[api.Webhook](w, 200, http.MethodPut, "/v1/webhook", `{"url":"http://127.0.0.1:1/hook"}`)
 	keys := want[api.Rows[api.APIKey]](w, 200, http.MethodGet, "/v1/api-keys", nil)
 	return map[string]string{
 		"/v1/inboxes/{id}": inbox.ID, "/v1/threads/{id}": filed.Thread, "/v1/messages/{id}": filed.Message,
@@ -87,7 +88,7 @@ func fill(path string, things map[string]string) string {
 
 // bodies are the smallest bodies of the routes that demand something.
 var bodies = map[string]string{
-	"putWebhook": `{"url":"https://good.example"}`, "updateThread": `{"is_read":true}`, "setPolicyMode": `{"mode":"none"}`,
+	"putWebhook": `{"url":"http://127.0.0.1:1/hook"}`, "updateThread": `{"is_read":true}`, "setPolicyMode": `{"mode":"none"}`,
 	"addRule": `{"type":"allow","value":"a@b.example"}`,
 }
 
@@ -374,6 +375,58 @@ func TestBodyInPiecesIsTakenAndTheConnectionKept(t *testing.T) {
 	w := newWorld(t)
 	if got := w.talk(w.head(2)+"{", "}", w.head(0)); !slices.Equal(got, []int{201, 201, 200}) {
 		t.Errorf("answers: %v", got)
+	}
+}
+
+func TestBodyThatDoesNotArriveEndsItsConnection(t *testing.T) {
+	w := newWorld(t, func(c *httpapi.Config) { c.ReadTimeout = 50 * time.Millisecond })
+	for what, head := range map[string]string{
+		"a body that is read":     w.head(10),
+		"a body that is not read": strings.Replace(w.head(10), "POST /v1/inboxes", "GET /v1/me", 1),
+		"no key":                  strings.Replace(w.head(10), "Bearer", "None", 1),
+	} {
+		conn, err := net.Dial("tcp", w.http.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(conn, head+"{")
+		if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 ") {
+			t.Errorf("%s: %q, %v", what, answer, err)
+		}
+		conn.Close()
+	}
+}
+
+// deadlines notes what is set on a connection.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	read []time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error {
+	d.read = append(d.read, t)
+	return nil
+}
+
+func TestDeadlineOfABodyIsLiftedWhenItHasArrived(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		method, path, body string
+		set, lifted        bool
+	}{
+		{http.MethodGet, "/v1/me", "", false, false},
+		{http.MethodGet, "/v1/me", "{}", true, false}, // nobody reads it
+		{http.MethodPost, "/v1/inboxes", "{}", true, true},
+		{http.MethodPost, "/v1/inboxes", strings.Repeat(" ", 65<<10), true, false},
+	} {
+		req := httptest.NewRequestWithContext(t.Context(), c.method, c.path, strings.NewReader(c.body))
+		req.Header.Set("Authorization", "Bearer "+w.token)
+		d := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+		w.server.ServeHTTP(d, req)
+		set := len(d.read) > 0
+		if lifted := set && d.read[len(d.read)-1].IsZero(); set != c.set || lifted != c.lifted {
+			t.Errorf("%s %s with %d bytes: deadlines %v", c.method, c.path, len(c.body), d.read)
+		}
 	}
 }
 

@@ -53,7 +53,7 @@ func (x *exchange) problem(err error) (int, api.Error) {
 	if !ok {
 		status = http.StatusInternalServerError
 	}
-	if status >= http.StatusInternalServerError {
+	if status >= http.StatusInternalServerError && e.Code != openmail.CodeWebhookFailed { // which is not ours
 		x.cause = err
 	}
 	if status == http.StatusUnauthorized {

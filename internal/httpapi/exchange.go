@@ -59,6 +59,12 @@ func (x *exchange) writeWithin(d time.Duration) {
 	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(d))
 }
 
+// readUntil bounds when the body has to be there, also what is left of it when
+// the handler has answered. The zero time lifts that.
+func (x *exchange) readUntil(t time.Time) {
+	_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(t)
+}
+
 // fail answers with what err means.
 func (x *exchange) fail(err error) {
 	status, body := x.problem(err)
@@ -151,20 +157,21 @@ func (c *call) SetStatus(status int) {
 	c.base.SetStatus(status)
 }
 
-// BodyReader is the body. Closing it ends its deadline, which would otherwise
-// cancel the request while its handler still works. The body itself is for
-// net/http to close: of one that a handler closed before its end, behind
-// MaxBytesReader, net/http takes the rest for the next request.
-func (c *call) BodyReader() io.Reader { return timed{c.x.r.Body, c.x.ResponseWriter} }
+// BodyReader is the body. When it has been read to its end its deadline is
+// lifted, which would otherwise cancel the request while its handler works.
+func (c *call) BodyReader() io.Reader { return timed{c.x} }
 
-type timed struct {
-	io.Reader
-	w http.ResponseWriter
-}
+// timed hides the body's Close, which is net/http's to call: of a body that a
+// handler closed before its end, behind MaxBytesReader, it would take the rest
+// for the next request.
+type timed struct{ x *exchange }
 
-func (t timed) Close() error {
-	_ = http.NewResponseController(t.w).SetReadDeadline(time.Time{}) // set only where it can be cleared
-	return nil
+func (t timed) Read(b []byte) (int, error) {
+	n, err := t.x.r.Body.Read(b)
+	if err == io.EOF {
+		t.x.readUntil(time.Time{})
+	}
+	return n, err
 }
 
 // Caller is embedded in the input of a route: whose key asks.

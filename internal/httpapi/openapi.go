@@ -77,7 +77,7 @@ func add[I, O any](s *Server, r route, handle func(context.Context, *I) (*O, err
 func (s *Server) operation(r route) huma.Operation {
 	op := huma.Operation{
 		Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary, Tags: []string{r.tag},
-		DefaultStatus: r.status, MaxBodyBytes: r.limit, BodyReadTimeout: readTimeout, Responses: r.responses,
+		DefaultStatus: r.status, MaxBodyBytes: r.limit, BodyReadTimeout: s.c.ReadTimeout, Responses: r.responses,
 	}
 	if op.MaxBodyBytes == 0 {
 		op.MaxBodyBytes = smallBody

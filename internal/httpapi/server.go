@@ -33,7 +33,7 @@ import (
 const (
 	maxBody      = 4 << 20          // bytes of any request: a policy of 10,000 rules fits
 	smallBody    = 64 << 10         // bytes of a request that is not a policy
-	readTimeout  = 10 * time.Second // for the whole body of a request
+	readTimeout  = 10 * time.Second // for the whole body of a request, unless Config says otherwise
 	writeTimeout = time.Minute      // for an answer in JSON
 	streamTime   = 10 * time.Minute // for the bytes of a mail or an attachment
 )
@@ -116,6 +116,9 @@ type Config struct {
 	// FailureLimit is after how many bad keys in a minute a network address
 	// is answered 429 unless its key is known to be good; 0 for no limit.
 	FailureLimit int
+	// ReadTimeout is how long the body of a request may take to arrive; 0:
+	// 10 s.
+	ReadTimeout time.Duration
 	// RemoteAddr is the address of whoever asks; nil: the peer's. Set it
 	// where a trusted proxy names the client.
 	RemoteAddr func(*http.Request) string
@@ -146,6 +149,9 @@ func New(c Config) *Server {
 	}
 	if c.RemoteAddr == nil {
 		c.RemoteAddr = peer
+	}
+	if c.ReadTimeout == 0 {
+		c.ReadTimeout = readTimeout
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -181,6 +187,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	x.writeWithin(writeTimeout)
+	if r.ContentLength != 0 {
+		x.readUntil(x.start.Add(s.c.ReadTimeout))
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if !isClean(r.URL.EscapedPath()) { // the mux would redirect
 		x.fail(noRoute())

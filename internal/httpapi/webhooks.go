@@ -20,17 +20,8 @@ func (s *Server) webhookRoutes() {
 	add(s, route{method: http.MethodPost, path: "/v1/webhook/activate-secret", id: "activateSecret", tag: tag, summary: "Let the next secret take the place of the old one"}, s.activateSecret)
 }
 
-// webhookScope is the scope of a caller who may manage the endpoint.
-func webhookScope(in *Caller) (openmail.Scope, error) {
-	return in.scope(), in.scope().NeedAccount("manage the webhook")
-}
-
 func (s *Server) getWebhook(ctx context.Context, in *Caller) (*reply[api.Webhook], error) {
-	scope, err := webhookScope(in)
-	if err != nil {
-		return nil, err
-	}
-	e, err := s.c.Webhooks.Webhook(ctx, scope)
+	e, err := s.c.Webhooks.Webhook(ctx, in.scope())
 	if err != nil {
 		return nil, err
 	}
@@ -43,11 +34,7 @@ type putWebhookInput struct {
 }
 
 func (s *Server) putWebhook(ctx context.Context, in *putWebhookInput) (*reply[api.Webhook], error) {
-	scope, err := webhookScope(&in.Caller)
-	if err != nil {
-		return nil, err
-	}
-	e, created, err := s.c.Webhooks.PutWebhook(ctx, scope, in.Body.URL)
+	e, created, err := s.c.Webhooks.PutWebhook(ctx, in.scope(), in.Body.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -59,19 +46,11 @@ func (s *Server) putWebhook(ctx context.Context, in *putWebhookInput) (*reply[ap
 }
 
 func (s *Server) deleteWebhook(ctx context.Context, in *Caller) (*nothing, error) {
-	scope, err := webhookScope(in)
-	if err != nil {
-		return nil, err
-	}
-	return nil, s.c.Webhooks.DeleteWebhook(ctx, scope)
+	return nil, s.c.Webhooks.DeleteWebhook(ctx, in.scope())
 }
 
 func (s *Server) testWebhook(ctx context.Context, in *Caller) (*reply[api.WebhookTest], error) {
-	scope, err := webhookScope(in)
-	if err != nil {
-		return nil, err
-	}
-	a, err := s.c.Webhooks.TestWebhook(ctx, scope)
+	a, err := s.c.Webhooks.TestWebhook(ctx, in.scope())
 	if err != nil {
 		return nil, err
 	}
@@ -101,11 +80,7 @@ func (s *Server) nextSecret(ctx context.Context, in *Caller) (*reply[api.Webhook
 }
 
 func secret(ctx context.Context, in *Caller, fresh func(context.Context, openmail.Scope) (string, error)) (*reply[api.WebhookSecret], error) {
-	scope, err := webhookScope(in)
-	if err != nil {
-		return nil, err
-	}
-	text, err := fresh(ctx, scope)
+	text, err := fresh(ctx, in.scope())
 	if err != nil {
 		return nil, err
 	}
@@ -113,11 +88,7 @@ func secret(ctx context.Context, in *Caller, fresh func(context.Context, openmai
 }
 
 func (s *Server) activateSecret(ctx context.Context, in *Caller) (*reply[api.OK], error) {
-	scope, err := webhookScope(in)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.c.Secrets.ActivateSecret(ctx, scope); err != nil {
+	if err := s.c.Secrets.ActivateSecret(ctx, in.scope()); err != nil {
 		return nil, err
 	}
 	return body(api.OK{OK: true}), nil

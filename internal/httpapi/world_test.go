@@ -2,7 +2,6 @@ package httpapi_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -26,6 +25,7 @@ import (
 	"openmail/internal/mailbox"
 	"openmail/internal/mime"
 	"openmail/internal/store"
+	"openmail/internal/webhook"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -64,14 +64,23 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 	}
 	w.account = w.accounts()[0].ID
 	w.otherAccount, w.otherToken = w.newAccount()
-	rooms := rooms{db}
+	sender, err := webhook.New(webhook.Config{Allow: []string{"127.0.0.0/8"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	webhooks, listeners := dispatch.NewWebhooks(db, target{sender}), dispatch.NewListeners()
 	c := httpapi.Config{
 		Access: w.access,
 		Mailbox: mailbox.New(mailbox.Config{
 			Inboxes: db, Mail: db, Changes: db, Raws: db, Policies: db, Quarantine: db,
 			Domains: []string{domain, "xn--bcher-kva.example"},
 		}),
-		Releaser: rooms, Journal: db, Redeliverer: rooms, Webhooks: rooms, Secrets: rooms, Sockets: rooms,
+		Releaser: intake.New(intake.Config{
+			Store: db, Quarantine: db, Bell: quiet{}, Listening: listeners.Wanted,
+			MaxBytes: 1 << 20, Keep: time.Hour, Logger: slog.New(slog.DiscardHandler),
+		}),
+		Journal: db, Redeliverer: dispatch.NewAgain(db, listeners, quiet{}),
+		Webhooks: webhooks, Secrets: webhooks, Sockets: sockets{},
 		Ready: db.Ready, Links: links, Version: "test",
 		Logger: slog.New(slog.NewJSONHandler(w.log, nil)),
 	}
@@ -82,6 +91,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 	w.http = httptest.NewServer(w.server)
 	t.Cleanup(func() {
 		w.http.Close()
+		sender.Close()
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
@@ -251,96 +261,32 @@ func letter(messageID, subject string, more ...string) string {
 	return head + strings.Join(more, "") + "\r\nHello from " + subject + ".\r\n"
 }
 
-// rooms are the parts of the rooms that other packages hold, as thin as the
-// store allows.
-type rooms struct{ db *store.DB }
+// target is a real sender, which may also post to this machine.
+type target struct{ *webhook.Sender }
 
-func (r rooms) Release(ctx context.Context, scope openmail.Scope, held string) (intake.Filed, error) {
-	mail, err := r.db.QuarantinedMail(ctx, scope, held)
-	if err != nil {
-		return intake.Filed{}, err
-	}
-	f := filing(mail.Inbox.Account, mail.Inbox.ID, mail.Inbox.Address, string(mail.Raw), time.Now(), admitted())
-	f.Copies[0].Message.ID = held
-	return r.db.Release(ctx, scope, held, f)
-}
+func (target) NewSecret() string { return webhook.NewSecret() }
 
-func (r rooms) Redeliver(ctx context.Context, scope openmail.Scope, event string) (openmail.Event, error) {
-	if _, err := r.db.Redeliver(ctx, scope, dispatch.Filter{ID: event}, 0, 1, nobody); err != nil {
-		return openmail.Event{}, err
-	}
-	return r.db.Event(ctx, scope, event)
-}
+// quiet is a bell that nobody hears and a dispatcher that nobody runs.
+type quiet struct{}
 
-func (r rooms) RedeliverAll(ctx context.Context, scope openmail.Scope, f dispatch.Filter) (int, error) {
-	events, err := r.db.Redeliver(ctx, scope, f, 0, 1000, nobody)
-	return len(events), err
-}
+func (quiet) Ring(string) {}
+func (quiet) Wake(string) {}
 
-func (r rooms) Webhook(ctx context.Context, scope openmail.Scope) (openmail.Endpoint, error) {
-	return r.db.Endpoint(ctx, scope)
-}
+// sockets stand for the event stream, with one socket to each account.
+type sockets struct{}
 
-func (r rooms) PutWebhook(ctx context.Context, scope openmail.Scope, url string) (openmail.Endpoint, bool, error) {
-	if strings.HasPrefix(url, "ftp:") {
-		return openmail.Endpoint{}, false, openmail.FieldErrorf(openmail.CodeInvalidWebhookURL, "url", "Only http and https.")
-	}
-	e, err := r.db.Endpoint(ctx, scope)
-	created := openmail.CodeOf(err) == openmail.CodeNotFound
-	if created {
-		e = openmail.Endpoint{ID: id.New(openmail.PrefixEndpoint), Account: scope.Account, Secret: "whsec_one", Enabled: true, CreatedAt: time.Now()}
-	}
-	e.URL = url
-	return e, created, r.db.PutEndpoint(ctx, scope, e)
-}
-
-func (r rooms) DeleteWebhook(ctx context.Context, scope openmail.Scope) error {
-	return r.db.DeleteEndpoint(ctx, scope)
-}
-
-func (r rooms) TestWebhook(ctx context.Context, scope openmail.Scope) (openmail.Attempt, error) {
-	e, err := r.endpoint(ctx, scope)
-	if err != nil || !strings.Contains(e.URL, "good") {
-		return openmail.Attempt{Outcome: openmail.OutcomeRefused, Status: 500}, err
-	}
-	return openmail.Attempt{Outcome: openmail.OutcomeDelivered, Status: 200, Took: 3 * time.Millisecond, Response: "thanks"}, nil
-}
-
-func (r rooms) endpoint(ctx context.Context, scope openmail.Scope) (openmail.Endpoint, error) {
-	e, err := r.db.Endpoint(ctx, scope)
-	if openmail.CodeOf(err) == openmail.CodeNotFound {
-		return e, openmail.Errorf(openmail.CodeNoWebhookURL, "There is no webhook.")
-	}
-	return e, err
-}
-
-func (r rooms) RotateSecret(ctx context.Context, scope openmail.Scope) (string, error) {
-	_, err := r.endpoint(ctx, scope)
-	return "whsec_two", err
-}
-
-func (r rooms) NextSecret(ctx context.Context, scope openmail.Scope) (string, error) {
-	_, err := r.endpoint(ctx, scope)
-	return "whsec_three", err
-}
-
-func (r rooms) ActivateSecret(ctx context.Context, scope openmail.Scope) error {
-	_, err := r.endpoint(ctx, scope)
-	return err
-}
-
-func (r rooms) Sockets(scope openmail.Scope) []api.Socket {
+func (sockets) Sockets(scope openmail.Scope) []api.Socket {
 	return []api.Socket{{ID: "sck_of_" + scope.Account, InboxIDs: []string{}, EventTypes: []string{}}}
 }
 
-func (r rooms) Disconnect(scope openmail.Scope, socket string) error {
+func (sockets) Disconnect(scope openmail.Scope, socket string) error {
 	if socket != "sck_of_"+scope.Account {
 		return openmail.Errorf(openmail.CodeNotFound, "There is no such socket.")
 	}
 	return nil
 }
 
-func (r rooms) Ticket(key openmail.Key) (string, time.Time) {
+func (sockets) Ticket(key openmail.Key) (string, time.Time) {
 	return "ticket_of_" + key.ID, time.Now().Add(time.Minute)
 }
 
