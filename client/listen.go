@@ -53,6 +53,11 @@ type State struct {
 	Kind  StateKind
 	Delay time.Duration // of StateReconnecting
 	Err   error         // of StateReconnecting and StateGap
+	// ResumeID, of StateConnected, is what to give as
+	// ListenOptions.LastEventID to miss nothing that happens from here on,
+	// even if no event comes before the program ends. It is "" while the
+	// account has had no event.
+	ResumeID string
 }
 
 // String says the state as a person would.

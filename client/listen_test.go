@@ -103,8 +103,13 @@ func TestListenFromStartBeginsWithTheOldestEvent(t *testing.T) {
 func TestListenWithoutAPositionBeginsWithWhatIsNew(t *testing.T) {
 	inBubble(t, func() *stream { return newStream(5) }, func(t *testing.T, s *stream, c *client.Client) {
 		s.onEmpty = func(int) { s.add("inb_1", "message.received") } // between finding the newest and subscribing
-		if got := listen(t, c, client.ListenOptions{}, 1); !slices.Equal(got, ids(6, 6)) {
+		var resume string
+		o := client.ListenOptions{OnState: func(st client.State) { resume = st.ResumeID }}
+		if got := listen(t, c, o, 1); !slices.Equal(got, ids(6, 6)) {
 			t.Errorf("got %v", got)
+		}
+		if resume != "evt_5" {
+			t.Errorf("to resume after %q", resume)
 		}
 	})
 }

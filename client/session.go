@@ -55,7 +55,7 @@ func (s *session) onSubscribed(ctx context.Context) error {
 		}
 	}
 	s.failures = 0
-	s.tell(State{Kind: StateConnected})
+	s.tell(State{Kind: StateConnected, ResumeID: s.position})
 	return nil
 }
 

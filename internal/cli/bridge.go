@@ -76,7 +76,13 @@ func (s *session) bridge(ctx context.Context, flags bridgeFlags) error {
 	if err != nil {
 		return err
 	}
-	return unlessInterrupted(ctx, s.forward(ctx, o, h))
+	save := saver{session: s}
+	o.OnState = func(st client.State) {
+		s.tellState(st)
+		save.anchor(st)
+	}
+	err = s.forward(ctx, o, h, &save)
+	return errors.Join(unlessInterrupted(ctx, err), save.flush())
 }
 
 func orList(list []string, env string) []string {
@@ -88,7 +94,7 @@ func orList(list []string, env string) []string {
 
 // forward posts event after event. An event's position is written when its post
 // succeeded, so that none is left out whenever this ends.
-func (s *session) forward(ctx context.Context, o client.ListenOptions, h *hook) error {
+func (s *session) forward(ctx context.Context, o client.ListenOptions, h *hook, save *saver) error {
 	for event, err := range s.client.Listen(ctx, o) {
 		if err != nil {
 			return err
@@ -96,7 +102,8 @@ func (s *session) forward(ctx context.Context, o client.ListenOptions, h *hook) 
 		if err := h.deliver(ctx, event); err != nil {
 			return err
 		}
-		if err := s.update(func(st *state) { st.LastEventID = event.ResumeID }); err != nil {
+		save.at, save.dirty = event.ResumeID, true
+		if err := save.flush(); err != nil {
 			return err
 		}
 		fmt.Fprintf(s.Stderr, "%s is posted\n", oneLine(event.ID))

@@ -49,6 +49,10 @@ func (s *session) listen(ctx context.Context, flags listenFlags) error {
 		return err
 	}
 	save := saver{session: s}
+	o.OnState = func(st client.State) {
+		s.tellState(st)
+		save.anchor(st)
+	}
 	for event, err := range s.client.Listen(ctx, o) {
 		if err == nil {
 			err = s.show(event)
@@ -72,7 +76,7 @@ func unlessInterrupted(ctx context.Context, err error) error {
 }
 
 func (s *session) listenOptions(ctx context.Context, flags listenFlags) (client.ListenOptions, error) {
-	o := client.ListenOptions{FromStart: flags.fromStart, Limit: flags.count, OnState: s.tellState}
+	o := client.ListenOptions{FromStart: flags.fromStart, Limit: flags.count}
 	if !flags.fromStart {
 		o.LastEventID = cmp.Or(flags.from, s.state.LastEventID)
 	}
@@ -132,6 +136,15 @@ func (v *saver) position(id string) error {
 		return nil
 	}
 	return v.flush()
+}
+
+// anchor notes where a connection begins, so that the next run misses nothing
+// though this one sees no event. It is written with the next position, or at
+// the end.
+func (v *saver) anchor(st client.State) {
+	if st.Kind == client.StateConnected && st.ResumeID != "" && v.at != st.ResumeID {
+		v.at, v.dirty = st.ResumeID, true
+	}
 }
 
 func (v *saver) flush() error {
