@@ -77,7 +77,7 @@ func BenchmarkIdleSocket(b *testing.B) {
 		defer openIdle(b, addr).Close()
 	}
 	b.StopTimer()
-	time.Sleep(2 * time.Second) // memory settles; not a condition of the test
+	time.Sleep(6 * time.Second) // memory settles; not a condition of the test
 	b.ReportMetric(float64(resident(b, server.Process.Pid)-before)/float64(b.N), "B/socket")
 }
 

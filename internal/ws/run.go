@@ -34,6 +34,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { every(ctx, sweepEvery, s.sweep) })
 	loops.Go(func() { every(ctx, recheckKeys, s.recheck()) })
+	loops.Go(func() { every(ctx, sweepEvery, s.tidy()) })
 	loops.Go(func() { every(ctx, lookEvery, s.look) })
 	loops.Wait()
 	stop()
