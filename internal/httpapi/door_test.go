@@ -469,6 +469,14 @@ func TestDocumentIsOpenAPIWithoutForeignLinks(t *testing.T) {
 			}
 		}
 	}
+	for name, open := range map[string]bool{
+		"Inbox": true, "Error": true, "Policy": true, "ListMessage": true, "ThreadUpdate": true,
+		"InboxCreate": false, "APIKeyCreate": false, "PolicyPut": false, "PolicySidePut": false, "RuleCreate": false,
+	} {
+		if doc.Components.Schemas[name]["additionalProperties"] != open {
+			t.Errorf("%s: additionalProperties is %v", name, doc.Components.Schemas[name]["additionalProperties"])
+		}
+	}
 	for _, op := range w.operations() {
 		if ref := op.Responses["default"].Content["application/json"].Schema["$ref"]; ref != "#/components/schemas/Error" {
 			t.Errorf("%s %s fails with %v", op.Method, op.Path, ref)

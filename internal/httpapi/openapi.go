@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"path"
 	"reflect"
 	"slices"
 	"time"
@@ -103,7 +104,18 @@ func (s *Server) operation(r route) huma.Operation {
 // document is the OpenAPI document of what was declared.
 func document(a huma.API) []byte {
 	doc := a.OpenAPI()
-	for _, schema := range doc.Components.Schemas.Map() {
+	asked := map[string]bool{}
+	for _, item := range doc.Paths {
+		for _, op := range []*huma.Operation{item.Post, item.Put, item.Patch} {
+			if op != nil && op.RequestBody != nil {
+				markUsed(doc, op.RequestBody.Content["application/json"].Schema, asked)
+			}
+		}
+	}
+	for name, schema := range doc.Components.Schemas.Map() {
+		if !asked[name] {
+			schema.AdditionalProperties = true // an answer may gain fields
+		}
 		for _, property := range schema.Properties {
 			// JSON Schema wants null among the values of what can be null.
 			if property.Nullable && len(property.Enum) > 0 && !slices.Contains(property.Enum, any(nil)) {
@@ -116,6 +128,21 @@ func document(a huma.API) []byte {
 		panic(err) // the declarations are part of the program
 	}
 	return b
+}
+
+// markUsed notes the names of the schemas that a schema is made of.
+func markUsed(doc *huma.OpenAPI, schema *huma.Schema, names map[string]bool) {
+	if schema == nil {
+		return
+	}
+	if name := path.Base(schema.Ref); schema.Ref != "" && !names[name] {
+		names[name] = true
+		markUsed(doc, doc.Components.Schemas.SchemaFromRef(schema.Ref), names)
+	}
+	markUsed(doc, schema.Items, names)
+	for _, property := range schema.Properties {
+		markUsed(doc, property, names)
+	}
 }
 
 // reply is an answer with a body.
