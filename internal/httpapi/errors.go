@@ -34,6 +34,15 @@ var statuses = map[openmail.Code]int{
 	openmail.CodeStorageFull:        http.StatusInsufficientStorage,
 }
 
+// Status is the HTTP status that a code is answered with; 500 for one that is
+// not in the catalogue.
+func Status(code openmail.Code) int {
+	if status, ok := statuses[code]; ok {
+		return status
+	}
+	return http.StatusInternalServerError
+}
+
 // statusGone is what the log calls the answer to a client that has left.
 const statusGone = 499
 
@@ -49,10 +58,7 @@ func (x *exchange) problem(err error) (int, api.Error) {
 	default:
 		e = openmail.Errorf(openmail.CodeInternal, "The server failed; the request id finds it in the log.")
 	}
-	status, ok := statuses[e.Code]
-	if !ok {
-		status = http.StatusInternalServerError
-	}
+	status := Status(e.Code)
 	if status >= http.StatusInternalServerError && e.Code != openmail.CodeWebhookFailed { // which is not ours
 		x.cause = err
 	}
