@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"os"
 
@@ -51,6 +52,9 @@ func serve(ctx context.Context, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	// net/http writes what a hostile endpoint sends unasked to the standard
+	// logger, which nothing of ours uses.
+	log.SetOutput(io.Discard)
 	server, err := app.New(ctx, config, versionText(), newLogger(config, cmd.ErrOrStderr()))
 	if err != nil {
 		return err

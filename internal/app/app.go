@@ -176,10 +176,10 @@ func (a *App) restConfig(t dispatch.Target) httpapi.Config {
 		Releaser: a.intake(), Journal: a.store, Redeliverer: dispatch.NewAgain(a.store, a.listeners, a.dispatcher),
 		Webhooks: webhooks, Secrets: webhooks, Sockets: lateSockets{a}, Ready: a.store.Ready,
 		Links: a.links, Version: a.version, Secret: key, InlineAttachments: a.config.InlineAttachments,
-		FailureLimit: 60, Logger: a.logger, Observe: a.metrics.request,
+		Logger: a.logger, Observe: a.metrics.request,
 	}
 	if a.config.Limits {
-		c.RateLimit = a.config.RequestLimit
+		c.RateLimit, c.FailureLimit = a.config.RequestLimit, 60
 	}
 	return c
 }
@@ -252,6 +252,9 @@ func (l lateSockets) Disconnect(scope openmail.Scope, id string) error {
 
 func (l lateSockets) Ticket(key openmail.Key) (string, time.Time) { return l.a.stream.Ticket(key) }
 
+// shortKey is the length below which a root key is warned of.
+const shortKey = len(access.TokenPrefix) + 24
+
 // firstKey makes the first account, on the first start.
 func (a *App) firstKey(ctx context.Context) error {
 	accounts, err := a.store.Accounts(ctx, openmail.Operator())
@@ -261,6 +264,9 @@ func (a *App) firstKey(ctx context.Context) error {
 	key, err := a.folder.rootKey(a.config.RootKey)
 	if err != nil {
 		return err
+	}
+	if len(key) < shortKey {
+		a.logger.Warn("server.root_key", "warning", "the root key is short: one of 24 random characters or more cannot be guessed")
 	}
 	if _, _, err := a.access.First(ctx, key); err != nil {
 		return fmt.Errorf("OPENMAIL_ROOT_KEY: %w", err)
