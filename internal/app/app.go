@@ -148,7 +148,7 @@ func (a *App) makeRooms(context.Context) error {
 	a.atClose(func() error { sender.Close(); return nil })
 	a.metrics = newMetrics(a)
 	a.dispatcher = dispatch.New(dispatch.Config{
-		Queue: a.store, Poster: sender, Bell: a.bell, Listeners: a.listeners, Logger: a.logger, Posted: a.metrics.posted,
+		Queue: a.store, Poster: sender, Listeners: a.listeners, Logger: a.logger, Posted: a.metrics.posted,
 	})
 	a.sockets = dispatch.NewSockets(a.listeners, a.store, a.dispatcher, a.logger, a.metrics.receipt)
 	a.access = access.New(access.Config{
@@ -186,7 +186,7 @@ func (a *App) restConfig(t dispatch.Target) httpapi.Config {
 
 func (a *App) intake() *intake.Intake {
 	return intake.New(intake.Config{
-		Store: a.store, Quarantine: a.store, Bell: a.bell, Listening: a.listeners.Wanted,
+		Store: a.store, Quarantine: a.store, Bell: a.bell, Dispatcher: a.dispatcher, Listening: a.listeners.Wanted,
 		MaxBytes: a.config.MaxMail, Keep: a.config.RetainQuarantine, Logger: a.logger,
 	})
 }

@@ -20,19 +20,12 @@ type Poster interface {
 	Post(ctx context.Context, p Post, at time.Time) (a openmail.Attempt, retryAfter time.Duration)
 }
 
-// Bell wakes the dispatcher.
-type Bell interface {
-	// Hear has f called with each account that is rung for, until stop. f
-	// does not block.
-	Hear(f func(account string)) (stop func())
-}
-
 // How the dispatcher works.
 const (
 	perEndpoint  = 8               // posts in flight to one endpoint
 	maxInFlight  = 512             // posts in flight in all
 	breakAfter   = 5               // failures in a row after which an endpoint is only probed
-	lookEvery    = 5 * time.Second // bells may be lost
+	lookEvery    = 5 * time.Second // for what other processes file, and for what nobody was told of
 	restAfter    = time.Second     // a lane that fails, or finds nothing to do, rests
 	stopPatience = 15 * time.Second
 )
@@ -41,7 +34,6 @@ const (
 type Config struct {
 	Queue     Queue
 	Poster    Poster
-	Bell      Bell
 	Listeners *Listeners
 	Logger    *slog.Logger
 	// Posted is told of each post, for the metrics; nil: nobody is.
@@ -74,7 +66,6 @@ func New(c Config) *Dispatcher {
 func (d *Dispatcher) Run(ctx context.Context) error {
 	var lanes sync.WaitGroup
 	d.beginWith(func(l *lane) { lanes.Go(func() { l.run(ctx) }) })
-	stop := d.Bell.Hear(d.Wake)
 	d.look(ctx)
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -85,7 +76,6 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	stop()
 	d.beginWith(nil)
 	lanes.Wait()
 	return nil
@@ -108,6 +98,23 @@ func (d *Dispatcher) look(ctx context.Context) {
 	}
 	for _, w := range waiting {
 		d.Wake(w.Account)
+	}
+}
+
+// Filed says that an account has a new event in that state. It does not block.
+// A lane that is there already has a timer, which what was armed just now will
+// not precede: it is left in peace.
+func (d *Dispatcher) Filed(account string, s openmail.State) {
+	switch s {
+	case openmail.StateDue:
+		d.Wake(account)
+	case openmail.StateArmed:
+		d.mu.Lock()
+		_, there := d.lanes[account]
+		d.mu.Unlock()
+		if !there {
+			d.Wake(account)
+		}
 	}
 }
 

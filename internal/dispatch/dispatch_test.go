@@ -15,7 +15,6 @@ import (
 
 	"openmail"
 	"openmail/api"
-	"openmail/internal/bell"
 	"openmail/internal/blob"
 	"openmail/internal/dispatch"
 	"openmail/internal/id"
@@ -79,7 +78,6 @@ func status(code int) func(context.Context, dispatch.Post) openmail.Attempt {
 type world struct {
 	t         *testing.T
 	db        *store.DB
-	bell      *bell.Local
 	listeners *dispatch.Listeners
 	d         *dispatch.Dispatcher
 	sockets   *dispatch.Sockets
@@ -96,7 +94,7 @@ func newWorld(t *testing.T, answer func(context.Context, dispatch.Post) openmail
 	check(t, err)
 	db, err := store.Open(t.Context(), store.Config{Dir: dir, Blobs: blobs, FileKey: make([]byte, 32), Links: api.Links{PublicURL: "http://test"}})
 	check(t, err)
-	w := &world{t: t, db: db, bell: bell.NewLocal(), listeners: dispatch.NewListeners(), endpoint: &endpoint{answer: answer}}
+	w := &world{t: t, db: db, listeners: dispatch.NewListeners(), endpoint: &endpoint{answer: answer}}
 	w.start()
 	t.Cleanup(func() { blobs.Close() })
 	return w
@@ -105,7 +103,7 @@ func newWorld(t *testing.T, answer func(context.Context, dispatch.Post) openmail
 // start begins a dispatcher, as a start of the process would.
 func (w *world) start() {
 	logger := slog.New(slog.DiscardHandler)
-	w.d = dispatch.New(dispatch.Config{Queue: w.db, Poster: w.endpoint, Bell: w.bell, Listeners: w.listeners, Logger: logger})
+	w.d = dispatch.New(dispatch.Config{Queue: w.db, Poster: w.endpoint, Listeners: w.listeners, Logger: logger})
 	w.sockets = dispatch.NewSockets(w.listeners, w.db, w.d, logger, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop = cancel
@@ -148,7 +146,7 @@ func (w *world) account(webhook bool) openmail.Inbox {
 	return in
 }
 
-// mail files a mail and rings, as intake does.
+// mail files a mail and says so, as intake does.
 func (w *world) mail(in openmail.Inbox) intake.Filed {
 	w.t.Helper()
 	messageID := id.New(openmail.PrefixMessage)
@@ -164,7 +162,7 @@ func (w *world) mail(in openmail.Inbox) intake.Filed {
 		}},
 	})
 	check(w.t, err)
-	w.bell.Ring(in.Account)
+	w.d.Filed(in.Account, filed[0].State)
 	return filed[0]
 }
 

@@ -25,11 +25,19 @@ type Bell interface {
 	Ring(account string)
 }
 
+// Dispatcher hands over what is due.
+type Dispatcher interface {
+	// Filed says that the account has a new event, and how its delivery was
+	// born. It does not block, and may be lost.
+	Filed(account string, s openmail.State)
+}
+
 // Config is what an Intake needs.
 type Config struct {
 	Store      Store
 	Quarantine Quarantine
 	Bell       Bell
+	Dispatcher Dispatcher
 	// Listening reports whether a live socket wants such an event.
 	Listening func(account, inbox string, t openmail.EventType) bool
 	// MaxBytes bounds a mail; what is larger is openmail.CodeTooLarge.
@@ -172,9 +180,14 @@ func part(env openmail.Envelope, rcpt openmail.Recipient) openmail.MessageEnvelo
 	}
 }
 
+// ring tells those who wait for events, each account once.
 func (in *Intake) ring(filed []Filed) {
 	for i, f := range filed {
-		if f.Event != "" && (i == 0 || filed[i-1].Account != f.Account) {
+		if f.Event == "" {
+			continue
+		}
+		in.Dispatcher.Filed(f.Account, f.State)
+		if i == 0 || filed[i-1].Account != f.Account {
 			in.Bell.Ring(f.Account)
 		}
 	}

@@ -24,10 +24,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// bell notes who was rung for.
+// bell notes who was rung for, and what was filed.
 type bell struct {
-	mu   sync.Mutex
-	rung []string
+	mu    sync.Mutex
+	rung  []string
+	filed []openmail.State
+}
+
+func (b *bell) Filed(_ string, s openmail.State) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.filed = append(b.filed, s)
 }
 
 func (b *bell) Ring(account string) {
@@ -55,7 +62,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { check(t, errors.Join(db.Close(), blobs.Close())) })
 	w := &world{t: t, db: db, bell: &bell{}, log: &strings.Builder{}}
 	w.Intake = intake.New(intake.Config{
-		Store: db, Quarantine: db, Bell: w.bell, MaxBytes: 1 << 20, Keep: time.Hour,
+		Store: db, Quarantine: db, Bell: w.bell, Dispatcher: w.bell, MaxBytes: 1 << 20, Keep: time.Hour,
 		Listening: func(string, string, openmail.EventType) bool { return false },
 		Logger:    slog.New(slog.NewTextHandler(w.log, nil)),
 	})
@@ -145,8 +152,8 @@ func TestEveryInboxGetsItsOwnMessageWithItsOwnRole(t *testing.T) {
 			t.Errorf("Accept returned %s; %s has %s", first, c.inbox.Address, m.ID)
 		}
 	}
-	if len(w.bell.rung) != 1 {
-		t.Errorf("rung %d times for one account", len(w.bell.rung))
+	if len(w.bell.rung) != 1 || len(w.bell.filed) != 3 || w.bell.filed[0] != openmail.StateFailed {
+		t.Errorf("rung for %v, filed %v; want one ring and three events that nobody listened for", w.bell.rung, w.bell.filed)
 	}
 }
 
