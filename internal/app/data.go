@@ -124,7 +124,20 @@ func (d *folder) write(name, text string, mode fs.FileMode) error {
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return os.Rename(temporary, d.file(name))
+	if err := os.Rename(temporary, d.file(name)); err != nil {
+		return fmt.Errorf("write %s: %w", name, plain(err))
+	}
+	return d.sync()
+}
+
+// sync makes the names in the folder durable: what is sealed with the file key
+// is lost without it.
+func (d *folder) sync() error {
+	dir, err := os.Open(d.path)
+	if err != nil {
+		return plain(err)
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // plain takes the path out of an error that is told together with it.
