@@ -57,7 +57,7 @@ vet: ## go vet
 	go vet ./...
 
 .PHONY: lint
-lint: ## staticcheck, with every check but those that staticcheck.conf turns off
+lint: ## staticcheck, its default checks
 	go run $(STATICCHECK) ./...
 
 .PHONY: house

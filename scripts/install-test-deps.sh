@@ -14,11 +14,14 @@ needed() {
 gcc                command -v gcc
 libc6-dev          test -e /usr/include/stdlib.h
 curl               command -v curl
+jq                 command -v jq
 python3            test -x /usr/bin/python3
 python3-websockets /usr/bin/python3 -c 'import websockets'
 python3-aiohttp    /usr/bin/python3 -c 'import aiohttp'
 postgresql         ls /usr/lib/postgresql/*/bin/initdb || command -v initdb
+sqlite3            command -v sqlite3
 swaks              command -v swaks
+libnet-ssleay-perl perl -MNet::SSLeay -e 1
 postfix            PATH=$PATH:/usr/sbin command -v smtp-source
 nginx              PATH=$PATH:/usr/sbin command -v nginx
 chromium           command -v chromium
