@@ -22,6 +22,7 @@ type broken struct{}
 func (broken) Put(context.Context, string, []byte) error {
 	return fmt.Errorf("write a body: %w", openmail.ErrSync)
 }
+
 func (broken) Open(context.Context, string) (io.ReadCloser, error)        { return nil, fs.ErrNotExist }
 func (broken) Delete(context.Context, string) error                       { return nil }
 func (broken) Older(context.Context, time.Time, func(string) error) error { return nil }

@@ -18,7 +18,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
@@ -87,8 +86,10 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{cfg: cfg, dialect: sqliteDialect(), seal: seal, tail: newTail(), failed: make(chan error, 1),
-		encoder: newEncoder(), decoder: newDecoder()}
+	db := &DB{
+		cfg: cfg, dialect: sqliteDialect(), seal: seal, tail: newTail(), failed: make(chan error, 1),
+		encoder: newEncoder(), decoder: newDecoder(),
+	}
 	if cfg.Database != "" {
 		db.dialect = postgresDialect()
 	}
@@ -223,16 +224,4 @@ func flag(b bool) int64 {
 		return 1
 	}
 	return 0
-}
-
-// placeholders writes $from, $from+1, … n of them, comma separated.
-func placeholders(from, n int) string {
-	var b strings.Builder
-	for i := range n {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, "$%d", from+i)
-	}
-	return b.String()
 }

@@ -120,8 +120,10 @@ type mail struct {
 	verdict       *openmail.Verdict
 }
 
-var mails sync.Mutex // only makes raw mails differ
-var mailCount int
+var (
+	mails     sync.Mutex // only makes raw mails differ
+	mailCount int
+)
 
 func (h *house) filing(m mail) intake.Filing {
 	mails.Lock()
