@@ -76,7 +76,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 			Domains: []string{domain, "xn--bcher-kva.example"},
 		}),
 		Releaser: intake.New(intake.Config{
-			Store: db, Quarantine: db, Bell: quiet{}, Listening: listeners.Wanted,
+			Store: db, Quarantine: db, Bell: quiet{}, Dispatcher: quiet{}, Listening: listeners.Wanted,
 			MaxBytes: 1 << 20, Keep: time.Hour, Logger: slog.New(slog.DiscardHandler),
 		}),
 		Journal: db, Redeliverer: dispatch.NewAgain(db, listeners, quiet{}),
@@ -271,6 +271,8 @@ type quiet struct{}
 
 func (quiet) Ring(string) {}
 func (quiet) Wake(string) {}
+
+func (quiet) Filed(string, openmail.State) {}
 
 // sockets stand for the event stream, with one socket to each account.
 type sockets struct{}
