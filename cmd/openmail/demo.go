@@ -86,7 +86,7 @@ func show(ctx context.Context, w io.Writer, server *app.App) error {
 	fmt.Fprintf(w, "latency    %.2f ms from the end of the mail to the event on the socket (250 after %.2f ms)\n\n",
 		millis(times.event.Sub(times.sent)), millis(times.accepted.Sub(times.sent)))
 	fmt.Fprintf(w, "Serving until interrupted (Ctrl-C). Try in another terminal:\n"+
-		"  swaks --server %s --to %s --header 'Subject: Hello'\n  openmail listen\n", server.Addresses().SMTP, inbox.Address)
+		"  swaks --server %s --to %s --header 'Subject: Hello'\n  %s listen\n", server.Addresses().SMTP, inbox.Address, os.Args[0])
 	return nil
 }
 

@@ -74,8 +74,8 @@ func greet(w io.Writer, server *app.App, config app.Config) {
 	}
 	at := server.Addresses()
 	fmt.Fprintf(w, "\nOpenMail serves %s\n  REST and WebSocket  %s\n  SMTP                %s\n  data                %s\n\n"+
-		"In another terminal:\n  openmail init      make an inbox\n  openmail listen    print events as they come\n\n",
-		config.Domain, server.PublicURL(), at.SMTP, config.Data)
+		"In another terminal:\n  %[5]s init      make an inbox\n  %[5]s listen    print events as they come\n\n",
+		config.Domain, server.PublicURL(), at.SMTP, config.Data, os.Args[0])
 }
 
 func isTerminal(w io.Writer) bool {
