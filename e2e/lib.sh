@@ -157,3 +157,30 @@ sockets() {
   call GET /v1/sockets
   [ "$(field '[.data[] | select(.subscribed)] | length')" = "$1" ]
 }
+
+# start_receiver STATUS… starts a webhook endpoint: HOOK is its URL, its posts
+# are lines of $WORK/posts.
+start_receiver() {
+  rm -f "$WORK/hook"
+  background node "$E2E/tools/receiver.js" "$WORK/hook" "$WORK/secret" "$@" >>"$WORK/posts"
+  wait_for "the receiver" 10 test -s "$WORK/hook"
+  HOOK=$(cat "$WORK/hook")
+}
+
+# posted N: that many posts came.
+posted() { [ "$(wc -l <"$WORK/posts")" -ge "$1" ]; }
+
+# start_listener [JSON] starts a client of its own: LISTENER is its process, its
+# messages are lines of $WORK/stream. JSON goes into the subscribe message.
+start_listener() {
+  : >"$WORK/stream"
+  background node "$E2E/tools/listen.js" "$STREAM" "$KEY" "${1:-"{}"}" >"$WORK/stream"
+  LISTENER=$!
+  wait_for "the listener" 10 sockets 1
+}
+
+# stop_listener ends it at once, without a word to the server.
+stop_listener() {
+  kill -KILL "$LISTENER"
+  wait_for "the socket to go" 10 sockets 0
+}
