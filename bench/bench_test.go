@@ -120,11 +120,16 @@ func TestWhatIsMissingAfterAKillIsSeen(t *testing.T) {
 	}
 	exhausted := "exhausted"
 	for fault, spoil := range map[string]func(*killing, map[string]api.Message, []api.Event) []api.Event{
-		"":             func(_ *killing, _ map[string]api.Message, e []api.Event) []api.Event { return e },
-		faultLost:      func(_ *killing, m map[string]api.Message, e []api.Event) []api.Event { delete(m, "m2"); return e[:1] },
-		faultNoEvent:   func(_ *killing, _ map[string]api.Message, e []api.Event) []api.Event { return e[:1] },
-		faultNoMessage: func(_ *killing, _ map[string]api.Message, e []api.Event) []api.Event { return append(e, event("e1", "m9", "delivered")) },
-		faultClaimed:   func(k *killing, _ map[string]api.Message, e []api.Event) []api.Event { delete(k.hook.posts, "e1"); return e },
+		"":           func(_ *killing, _ map[string]api.Message, e []api.Event) []api.Event { return e },
+		faultLost:    func(_ *killing, m map[string]api.Message, e []api.Event) []api.Event { delete(m, "m2"); return e[:1] },
+		faultNoEvent: func(_ *killing, _ map[string]api.Message, e []api.Event) []api.Event { return e[:1] },
+		faultNoMessage: func(_ *killing, _ map[string]api.Message, e []api.Event) []api.Event {
+			return append(e, event("e1", "m9", "delivered"))
+		},
+		faultClaimed: func(k *killing, _ map[string]api.Message, e []api.Event) []api.Event {
+			delete(k.hook.posts, "e1")
+			return e
+		},
 		faultGivenUp: func(_ *killing, _ map[string]api.Message, e []api.Event) []api.Event {
 			e[0].State, e[0].Reason = "failed", &exhausted
 			return e

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strconv"
 )
 
@@ -66,7 +65,7 @@ func (b *bench) latency(ctx context.Context, c latencyCase) (r result, err error
 }
 
 // idle opens sockets that stay until the function that it returns is called.
-func (b *bench) idle(ctx context.Context, s *server, clients int, open string) (end func(), err error) {
+func (b *bench) idle(ctx context.Context, s *server, clients int, open string) (closeThem func(), err error) {
 	if clients <= 0 {
 		return func() {}, nil
 	}
@@ -74,23 +73,21 @@ func (b *bench) idle(ctx context.Context, s *server, clients int, open string) (
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, b.mailbench, append([]string{"wsidle", "-hold", "1h", "-max-time", "1h"}, s.socketArgs(clients, open)...)...)
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	end = func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it says that it was killed
-	}
-	err = s.await(ctx, func() bool {
+	holding, end := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := b.drive(holding, "wsidle", append(s.socketArgs(clients, open), "-pid", strconv.Itoa(s.pid()), "-hold", "1h", "-max-time", "1h")...)
+		ended <- err
+	}()
+	opened := func() bool {
 		n, err := s.metric(ctx, "openmail_sockets")
-		return err == nil && n-before >= float64(clients)
-	})
-	if err != nil {
-		end()
-		return nil, fmt.Errorf("open %d idle sockets: %w", clients, err)
+		return len(ended) > 0 || err == nil && n-before >= float64(clients)
 	}
-	return end, nil
+	if err = s.await(ctx, opened); err == nil && len(ended) == 0 {
+		return func() { end(); <-ended }, nil
+	}
+	end()
+	return nil, fmt.Errorf("open %d idle sockets: %w", clients, errors.Join(err, <-ended))
 }
 
 // latency adds the figures of a rate.

@@ -59,7 +59,7 @@ func needFiles(n int) error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
 		return err
 	}
-	want := uint64(n + 1000)
+	want := uint64(n + 400) // the sockets, and what else a process has open
 	l.Cur = max(l.Cur, min(want, l.Max))
 	if l.Cur < want {
 		return fmt.Errorf("%d open files are needed and %d allowed: raise the hard limit (ulimit -Hn)", want, l.Max)
