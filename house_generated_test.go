@@ -186,7 +186,11 @@ func meanings(t *testing.T, file string) map[string][][]string {
 // failed and waits to be made again.
 func running(t *testing.T) (base string) {
 	t.Helper()
-	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
+	posted := make(chan struct{}, 1)
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		posted <- struct{}{}
+	}))
 	t.Cleanup(refusing.Close)
 	settings := map[string]string{
 		"OPENMAIL_HTTP": "127.0.0.1:0", "OPENMAIL_SMTP": "127.0.0.1:0", "OPENMAIL_DATA": t.TempDir(),
@@ -206,6 +210,11 @@ func running(t *testing.T) (base string) {
 	must(t, mail(server.Addresses().SMTP, "jane@openmail.localhost"))
 	if err := mail(server.Addresses().SMTP, "nobody@openmail.localhost"); err == nil {
 		t.Error("mail to nobody was taken")
+	}
+	select {
+	case <-posted:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the mail was not posted")
 	}
 	return base
 }
@@ -318,7 +327,7 @@ func TestHouseGeneratedREST(t *testing.T) {
 	}
 	page := "# REST\n\n" + notice + "Every route. `GET /openapi.json` of a running server has the parameters and shapes, as OpenAPI 3.1.\n" +
 		"A key goes into `Authorization: Bearer om_…`. Names are camelCase, times ISO 8601 in UTC with milliseconds,\n" +
-		"ids opaque. Lists take `limit` (50, at most 100) and `offset`, and answer `{\"data\":[…],\"total\":n}`.\n"
+		"ids opaque. Most lists take `limit` (50, at most 100) and `offset`, and answer `{\"data\":[…],\"total\":n}`.\n"
 	for _, tag := range slices.Sorted(maps.Keys(byTag)) {
 		page += "\n## " + tag + "\n\n" + table([]string{"Route", ""}, byTag[tag])
 	}
