@@ -194,6 +194,14 @@ func (s *socket) Offer(e openmail.Event) {
 	s.offered = append(s.offered, e)
 }
 
+// head is the position of the newest event of the inbox's account.
+func (w *world) head(in openmail.Inbox) openmail.Position {
+	w.t.Helper()
+	p, err := w.db.Head(w.t.Context(), openmail.Scope{Account: in.Account})
+	check(w.t, err)
+	return p
+}
+
 func bubble(t *testing.T, answer func(context.Context, dispatch.Post) openmail.Attempt, f func(*testing.T, *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -261,6 +269,24 @@ func TestAReceiptDisarms(t *testing.T) {
 		synctest.Wait()
 		if d := w.delivery(in, filed.Event); d.Channel != openmail.ChannelWebSocket || len(w.endpoint.seen()) != 0 {
 			t.Errorf("delivery %+v, posts %+v", d, w.endpoint.seen())
+		}
+	})
+}
+
+func TestAReceiptThatCameJustBeforeTheEndIsWritten(t *testing.T) {
+	bubble(t, status(200), func(t *testing.T, w *world) {
+		in := w.account(false)
+		s := &socket{}
+		w.sockets.Join(in.Account, s)
+		for range 10 {
+			f := w.mail(in)
+			w.sockets.Confirm([]dispatch.Receipt{{Account: in.Account, Position: w.head(in), Attempt: 1, PushedAt: time.Now(), At: time.Now()}})
+			synctest.Wait() // it waits for others to be written with it
+			w.halt()
+			if d := w.delivery(in, f.Event); d.State != openmail.StateDelivered {
+				t.Fatalf("after the end: %+v", d)
+			}
+			w.start()
 		}
 	})
 }

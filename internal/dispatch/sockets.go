@@ -89,15 +89,16 @@ func (s *Sockets) Offers(ctx context.Context, scope openmail.Scope, upTo openmai
 
 // Run writes receipts until ctx ends, and then what is left of them.
 func (s *Sockets) Run(ctx context.Context) error {
+	// What was taken is written though ctx ends meanwhile: it is not kept.
+	written, cancel := lingering(ctx, stopPatience)
+	defer cancel()
 	for {
 		select {
 		case <-s.arrived:
 			gather(ctx)
-			s.write(ctx)
+			s.write(written)
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
-			defer cancel()
-			s.write(last)
+			s.write(written)
 			return nil
 		}
 	}

@@ -180,15 +180,18 @@ func part(env openmail.Envelope, rcpt openmail.Recipient) openmail.MessageEnvelo
 	}
 }
 
-// ring tells those who wait for events, each account once.
+// ring tells those who wait for events: a run of one account's copies is one
+// ring.
 func (in *Intake) ring(filed []Filed) {
-	for i, f := range filed {
+	rung := ""
+	for _, f := range filed {
 		if f.Event == "" {
 			continue
 		}
 		in.Dispatcher.Filed(f.Account, f.State)
-		if i == 0 || filed[i-1].Account != f.Account {
-			in.Bell.Ring(f.Account)
+		if f.Account != rung {
+			rung = f.Account
+			in.Bell.Ring(rung)
 		}
 	}
 }

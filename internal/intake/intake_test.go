@@ -157,6 +157,19 @@ func TestEveryInboxGetsItsOwnMessageWithItsOwnRole(t *testing.T) {
 	}
 }
 
+func TestACopyThatIsThereAlreadyDoesNotSilenceTheBellForTheNext(t *testing.T) {
+	w := newWorld(t)
+	w.inbox(w.scope.Account, "jane")
+	w.inbox(w.scope.Account, "joe")
+	for _, to := range [][]string{{"jane@openmail.test"}, {"jane@openmail.test", "joe@openmail.test"}} {
+		_, err := w.Accept(t.Context(), w.envelope(to...), strings.NewReader(text))
+		check(t, err)
+	}
+	if len(w.bell.rung) != 2 || len(w.bell.filed) != 2 {
+		t.Errorf("rung for %v, filed %v; want two of each: one for jane, one for joe", w.bell.rung, w.bell.filed)
+	}
+}
+
 func TestAcceptStoresNothingOfAMailThatIsNotWhole(t *testing.T) {
 	w := newWorld(t)
 	jane := w.inbox(w.scope.Account, "jane")
