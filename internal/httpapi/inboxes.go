@@ -24,7 +24,16 @@ type listInput struct {
 	Paging
 }
 
-func (s *Server) listInboxes(ctx context.Context, in *listInput) (*reply[api.List[api.Inbox]], error) {
+type listInboxesInput struct {
+	Caller
+	Paging
+	PodID string `query:"podId" hidden:"true"`
+}
+
+func (s *Server) listInboxes(ctx context.Context, in *listInboxesInput) (*reply[api.List[api.Inbox]], error) {
+	if in.PodID != "" { // there are no pods, and nothing is in one that is not there
+		return body(list(nil, 0, inboxJSON)), nil
+	}
 	inboxes, total, err := s.c.Mailbox.Inboxes(ctx, in.scope(), in.page())
 	if err != nil {
 		return nil, err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"openmail"
 	"openmail/api"
 	"openmail/internal/mailbox"
@@ -22,7 +24,30 @@ func (s *Server) policyRoutes() {
 	add(s, route{method: http.MethodPost, path: "/v1/quarantine/{id}/release", id: "releaseQuarantined", tag: quarantine, summary: "Make it a normal message, with its event"}, s.release)
 }
 
-func (s *Server) getPolicy(ctx context.Context, in *Caller) (*reply[api.Policy], error) {
+// PolicyInput is the input of a route on the account's policy. A narrower scope
+// that is asked for is refused: passing over it would change who may write to
+// every inbox.
+type PolicyInput struct {
+	Caller
+	PodID   string `query:"podId" hidden:"true"`
+	InboxID string `query:"inboxId" hidden:"true"`
+}
+
+// Resolve is called by huma before the handler.
+func (in *PolicyInput) Resolve(ctx huma.Context) []error {
+	for name, value := range map[string]string{"podId": in.PodID, "inboxId": in.InboxID} {
+		if value != "" {
+			return []error{&huma.ErrorDetail{Location: "query." + name, Message: "only the account as a whole has a policy"}}
+		}
+	}
+	return in.Caller.Resolve(ctx)
+}
+
+func (s *Server) getPolicy(ctx context.Context, in *PolicyInput) (*reply[api.Policy], error) {
+	return s.policy(ctx, &in.Caller)
+}
+
+func (s *Server) policy(ctx context.Context, in *Caller) (*reply[api.Policy], error) {
 	p, err := s.c.Mailbox.Policy(ctx, in.scope())
 	if err != nil {
 		return nil, err
@@ -31,14 +56,14 @@ func (s *Server) getPolicy(ctx context.Context, in *Caller) (*reply[api.Policy],
 }
 
 type putPolicyInput struct {
-	Caller
+	PolicyInput
 	Body api.PolicyPut
 }
 
 func (s *Server) putPolicy(ctx context.Context, in *putPolicyInput) (*reply[api.Policy], error) {
 	side := in.Body.Inbound
 	if side == nil {
-		return s.getPolicy(ctx, &in.Caller)
+		return s.policy(ctx, &in.Caller)
 	}
 	var rules []mailbox.NewRule
 	if side.Rules != nil {
@@ -48,7 +73,7 @@ func (s *Server) putPolicy(ctx context.Context, in *putPolicyInput) (*reply[api.
 }
 
 type setModeInput struct {
-	Caller
+	PolicyInput
 	Body api.PolicyMode
 }
 
@@ -65,7 +90,7 @@ func (s *Server) changePolicy(ctx context.Context, in *Caller, mode string, rule
 }
 
 type addRuleInput struct {
-	Caller
+	PolicyInput
 	Body api.RuleCreate
 }
 
@@ -77,7 +102,12 @@ func (s *Server) addRule(ctx context.Context, in *addRuleInput) (*reply[api.Rule
 	return body(ruleJSON(rule)), nil
 }
 
-func (s *Server) deleteRule(ctx context.Context, in *Named) (*nothing, error) {
+type deleteRuleInput struct {
+	PolicyInput
+	ID string `path:"id" maxLength:"200"`
+}
+
+func (s *Server) deleteRule(ctx context.Context, in *deleteRuleInput) (*nothing, error) {
 	return nil, s.c.Mailbox.DeleteRule(ctx, in.scope(), in.ID)
 }
 

@@ -96,3 +96,28 @@ func TestQuarantinedMailIsListedReleasedAndDeleted(t *testing.T) {
 		t.Errorf("left: %+v", got)
 	}
 }
+
+func TestPolicyOfANarrowerScopeIsRefusedAndTheAccountsStays(t *testing.T) {
+	w := newWorld(t)
+	inbox := w.inbox("jane")
+	rule := want[api.Rule](w, 201, http.MethodPost, "/v1/policy/rules", `{"type":"block","value":"evil.example"}`)
+	for field, value := range map[string]string{"inboxId": inbox.ID, "podId": "pod_x"} {
+		query := "?" + field + "=" + value
+		w.fails(400, openmail.CodeBadRequest, field, http.MethodGet, "/v1/policy"+query, w.token, nil)
+		w.fails(400, openmail.CodeBadRequest, field, http.MethodPut, "/v1/policy"+query, w.token, `{"inbound":{"mode":"allowlist","rules":[]}}`)
+		w.fails(400, openmail.CodeBadRequest, field, http.MethodPut, "/v1/policy/mode"+query, w.token, `{"mode":"allowlist"}`)
+		w.fails(400, openmail.CodeBadRequest, field, http.MethodPost, "/v1/policy/rules"+query, w.token, `{"type":"allow","value":"a@b.example"}`)
+		w.fails(400, openmail.CodeBadRequest, field, http.MethodDelete, "/v1/policy/rules/"+rule.ID+query, w.token, nil)
+	}
+	if p := want[api.Policy](w, 200, http.MethodGet, "/v1/policy", nil); p.Inbound.Mode != "none" || len(p.Inbound.Rules) != 1 {
+		t.Errorf("the account's policy: %+v", p)
+	}
+}
+
+func TestNoInboxIsInAPodThatIsNotThere(t *testing.T) {
+	w := newWorld(t)
+	w.inbox("jane")
+	if got := want[api.List[api.Inbox]](w, 200, http.MethodGet, "/v1/inboxes?podId=pod_x", nil); got.Data == nil || len(got.Data) != 0 || got.Total != 0 {
+		t.Errorf("inboxes: %+v", got)
+	}
+}
