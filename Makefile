@@ -48,8 +48,7 @@ check: fmt vet lint house vuln ## what has to hold before a change is tested
 
 .PHONY: fmt
 fmt: ## whether the code is formatted as gofumpt wants it
-	@files=$$(git ls-files -co --exclude-standard -- '*.go' | xargs ls -d 2>/dev/null); \
-	unformatted=$$(go run $(GOFUMPT) -l $$files) || exit 1; \
+	@unformatted=$$(find . -name '*.go' -not -path '*/node_modules/*' -exec go run $(GOFUMPT) -l {} +) || exit 1; \
 	test -z "$$unformatted" || { echo "not formatted (gofumpt -w):"; echo "$$unformatted"; exit 1; }
 
 .PHONY: vet
