@@ -84,6 +84,7 @@ type Message struct {
 
 	BodyText    string
 	BodyHTML    string
+	BodyOmitted bool // in a list that had no room for both bodies: they are empty there
 	HiddenText  bool
 	Attachments []Attachment
 	Defects     []Defect

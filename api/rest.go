@@ -84,6 +84,7 @@ type Message struct {
 	Subject      string       `json:"subject"`
 	BodyText     string       `json:"bodyText"`
 	BodyHTML     string       `json:"bodyHtml"`
+	BodyOmitted  bool         `json:"bodyOmitted,omitempty" doc:"The list had no room for the bodies: get the message alone"`
 	Attachments  []Attachment `json:"attachments" nullable:"false"`
 	Status       string       `json:"status" enum:"pending,sent,received,failed"`
 	CreatedAt    Time         `json:"createdAt"`

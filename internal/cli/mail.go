@@ -196,6 +196,9 @@ func (p printer) message(m api.Message) error {
 	if err := p.pairs(list...); err != nil {
 		return err
 	}
+	if m.BodyOmitted {
+		return p.line("(too large for a list: messages get %s)", m.ID)
+	}
 	if m.BodyText == "" {
 		return nil
 	}

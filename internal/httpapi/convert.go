@@ -65,7 +65,7 @@ func (s *Server) messageJSON(m openmail.Message) api.Message {
 	out := api.Message{
 		ID: m.ID, ThreadID: m.Thread, InboxID: m.Inbox, Direction: string(m.Direction), Status: string(m.Status),
 		FromAddr: m.From.String(), ToAddr: m.ToAddr, HeaderTo: orNull(m.HeaderTo), DeliveryRole: orNull(m.DeliveryRole),
-		CC: notNull(m.CC), Subject: m.Subject, BodyText: m.BodyText, BodyHTML: m.BodyHTML, CreatedAt: at(m.CreatedAt),
+		CC: notNull(m.CC), Subject: m.Subject, BodyText: m.BodyText, BodyHTML: m.BodyHTML, BodyOmitted: m.BodyOmitted, CreatedAt: at(m.CreatedAt),
 		RFCMessageID: m.RFCMessageID, InReplyTo: m.InReplyTo, References: notNull(m.References),
 		RawURL: s.c.Links.Raw(m.ID), SizeBytes: m.SizeBytes,
 		HiddenText: m.HiddenText, Partial: m.Partial,

@@ -3,12 +3,15 @@ package httpapi_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"openmail"
 	"openmail/api"
+	"openmail/internal/intake"
 )
 
 func TestInboxIsCreatedFromMissingEmptyAndFullBodies(t *testing.T) {
@@ -241,5 +244,33 @@ func TestMeTellsHowFarTheKeyReaches(t *testing.T) {
 	key := w.inboxKey(inbox.ID)
 	if got := string(w.do(http.MethodGet, "/v1/me", key.Token, nil).body); !strings.Contains(got, `"apiKeyScope":{"podId":null,"inboxId":"`+inbox.ID+`"}`) {
 		t.Error(got)
+	}
+}
+
+func TestListsLeaveOutTheOldestBodiesWhenTheyAreTooLargeTogether(t *testing.T) {
+	w := newWorld(t)
+	inbox := w.inbox("jane")
+	large := "Content-Type: text/html\r\n\r\n" + strings.Repeat("<p>0123456789</p>\r\n", 360_000)
+	var filed []intake.Filed
+	for i, more := range []string{large, large, "", large} {
+		raw := "From: a@b.example\r\nMessage-ID: <" + strconv.Itoa(i) + "@x>\r\nReferences: <0@x>\r\nSubject: s\r\n" + more + "\r\n"
+		filed = append(filed, w.mail(inbox, raw, time.Now().Add(time.Duration(i-9)*time.Minute), admitted()))
+	}
+	list := want[api.List[api.Message]](w, 200, http.MethodGet, "/v1/inboxes/"+inbox.ID+"/messages", nil)
+	thread := want[api.ThreadMessages](w, 200, http.MethodGet, "/v1/threads/"+filed[3].Thread+"/messages", nil)
+	slices.Reverse(thread.Data)
+	for name, messages := range map[string][]api.Message{"inbox": list.Data, "thread": thread.Data} {
+		if len(messages) != 4 || list.Total != 4 {
+			t.Fatalf("%s: %d messages of %d", name, len(messages), list.Total)
+		}
+		if messages[0].BodyOmitted || len(messages[0].BodyHTML) < 6<<20 || messages[1].BodyOmitted {
+			t.Errorf("%s: the newest bodies are not whole", name)
+		}
+		if oldest := messages[3]; !oldest.BodyOmitted || oldest.BodyHTML != "" || oldest.BodyText != "" || oldest.Subject != "s" {
+			t.Errorf("%s: the oldest has a body of %d bytes", name, len(oldest.BodyHTML))
+		}
+	}
+	if alone := want[api.Message](w, 200, http.MethodGet, "/v1/messages/"+filed[0].Message, nil); alone.BodyOmitted || len(alone.BodyHTML) < 6<<20 {
+		t.Errorf("alone it has %d bytes", len(alone.BodyHTML))
 	}
 }

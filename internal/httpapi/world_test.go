@@ -18,6 +18,7 @@ import (
 	"openmail"
 	"openmail/api"
 	"openmail/internal/access"
+	"openmail/internal/blob"
 	"openmail/internal/dispatch"
 	"openmail/internal/httpapi"
 	"openmail/internal/id"
@@ -50,7 +51,11 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 	t.Helper()
 	ctx := t.Context()
 	links := api.Links{PublicURL: "http://public.example"}
-	db, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Links: links, FileKey: bytes.Repeat([]byte{7}, 32)})
+	blobs, err := blob.NewFiles(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Blobs: blobs, Links: links, FileKey: bytes.Repeat([]byte{7}, 32)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +97,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 	t.Cleanup(func() {
 		w.http.Close()
 		sender.Close()
-		if err := db.Close(); err != nil {
+		if err := errors.Join(db.Close(), blobs.Close()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"openmail"
@@ -114,7 +115,13 @@ func (db *DB) whole(ctx context.Context, r row) (openmail.Message, error) {
 	return r.Message, nil
 }
 
-// messages runs a select of messageColumns and returns whole messages.
+// maxListed is how many bytes of bodies a list holds, so that neither strangers
+// who send large mails nor long threads decide how much memory a list takes.
+// The largest message fits.
+const maxListed = 16 << 20
+
+// messages runs a select of messageColumns and returns whole messages, but for
+// the bodies that exceed maxListed: those of the oldest are left out.
 func (db *DB) messages(ctx context.Context, q *query) ([]openmail.Message, error) {
 	rows, err := db.query(ctx, q.text(), q.args...)
 	if err != nil {
@@ -124,13 +131,30 @@ func (db *DB) messages(ctx context.Context, q *query) ([]openmail.Message, error
 	if err != nil {
 		return nil, err
 	}
-	all := make([]openmail.Message, len(found))
-	for i, r := range found {
+	all, left := make([]openmail.Message, len(found)), int64(maxListed)
+	for _, i := range newestFirst(found) {
+		r := found[i]
+		size := r.sizes.text + r.sizes.html
+		if size > left {
+			all[i], all[i].BodyOmitted = r.Message, true
+			continue
+		}
+		left -= size
 		if all[i], err = db.whole(ctx, r); err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
+}
+
+// newestFirst is the indices of rows, that of the newest message first.
+func newestFirst(rows []row) []int {
+	order := make([]int, len(rows))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return rows[b].CreatedAt.Compare(rows[a].CreatedAt) })
+	return order
 }
 
 // Messages implements mailbox.Mail.
