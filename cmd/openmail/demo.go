@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,54 +101,64 @@ type times struct {
 }
 
 // roundTrip sends a mail to the inbox and returns the event that a subscribed
-// socket gets for it.
+// socket gets for it, once the server knows that it was read.
 func roundTrip(ctx context.Context, c *client.Client, smtpAddr string, inbox api.Inbox) (event string, t times, err error) {
 	subject := fmt.Sprintf("Hello, agent (%s)", time.Now().Format(time.RFC3339Nano))
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	mailed := make(chan error, 1)
-	listen := client.ListenOptions{Inboxes: []string{inbox.ID}}
-	var once sync.Once
-	listen.OnState = func(s client.State) {
-		if s.Kind == client.StateConnected {
-			once.Do(func() { go func() { mailed <- sendDemo(smtpAddr, inbox.Address, subject, &t) }() })
-		}
-	}
-	for e, err := range c.Listen(ctx, listen) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	mailed := make(chan times, 1)
+	mail := func() {
+		t, err := sendDemo(smtpAddr, inbox.Address, subject)
 		if err != nil {
-			return "", t, fmt.Errorf("wait for the event: %w", err)
+			cancel(fmt.Errorf("send the mail: %w", err))
+			return
 		}
-		if e.Message.Subject == subject {
-			arrived := time.Now()
-			if err := <-mailed; err != nil {
-				return "", t, fmt.Errorf("send the mail: %w", err)
-			}
-			t.event = arrived
-			return string(e.Raw), t, nil
-		}
+		mailed <- t
 	}
-	return "", t, errors.New("the stream ended before the event came")
+	var once sync.Once
+	listen := client.ListenOptions{Inboxes: []string{inbox.ID}, Limit: 1, OnState: func(s client.State) {
+		if s.Kind == client.StateConnected {
+			once.Do(func() { go mail() })
+		}
+	}}
+	var arrived time.Time
+	for e, err := range c.Listen(ctx, listen) {
+		switch {
+		case err != nil:
+			return "", t, fmt.Errorf("wait for the event: %w", cmp.Or(context.Cause(ctx), err))
+		case e.Message.Subject != subject:
+			return "", t, errors.New("another mail was faster: run the demo again")
+		}
+		event, arrived = string(e.Raw), time.Now()
+	}
+	select {
+	case t = <-mailed:
+		t.event = arrived
+		return event, t, nil
+	case <-ctx.Done():
+		return "", t, context.Cause(ctx)
+	}
 }
 
 // sendDemo sends a mail as any mail program would, and notes when.
-func sendDemo(addr, to, subject string, t *times) error {
+func sendDemo(addr, to, subject string) (t times, err error) {
 	s, err := smtp.Dial(addr)
 	if err != nil {
-		return err
+		return t, err
 	}
 	defer s.Close()
 	if err := errors.Join(s.Hello("demo.localhost"), s.Mail("sender@demo.localhost"), s.Rcpt(to)); err != nil {
-		return err
+		return t, err
 	}
 	id, err := s.Text.Cmd("DATA")
 	if err != nil {
-		return err
+		return t, err
 	}
 	s.Text.StartResponse(id)
 	_, _, err = s.Text.ReadResponse(354)
 	s.Text.EndResponse(id)
 	if err != nil {
-		return err
+		return t, err
 	}
 	mail := strings.Join([]string{
 		"From: A human <sender@demo.localhost>", "To: <" + to + ">", "Subject: " + subject,
@@ -158,11 +169,11 @@ func sendDemo(addr, to, subject string, t *times) error {
 	_, err = io.WriteString(body, mail)
 	t.sent = time.Now()
 	if err := errors.Join(err, body.Close()); err != nil {
-		return err
+		return t, err
 	}
 	_, t.reply, err = s.Text.ReadResponse(250)
 	t.accepted = time.Now()
-	return errors.Join(err, s.Quit())
+	return t, errors.Join(err, s.Quit())
 }
 
 // demoKey is the key that this start has made, or that the first one left in
