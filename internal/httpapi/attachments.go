@@ -70,6 +70,7 @@ func (s *Server) attachment(ctx context.Context, scope openmail.Scope, in *attac
 		return nil, err
 	}
 	return &attachmentOutput{Body: func(c huma.Context) {
+		defer r.Close() // it only gives memory back
 		s.download(c, harmless(a.ContentType), a.Filename, a.SizeBytes, r)
 	}}, nil
 }

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -147,4 +148,41 @@ func TestAttachmentNameNeverBecomesAPath(t *testing.T) {
 		}
 	}
 	w.fails(404, openmail.CodeNotFound, "", http.MethodGet, "/v1/attachments/..%2f"+m.ID+"/a.txt", w.token, nil)
+}
+
+func TestSlowReadersOfAttachmentsHoldABoundedAmountOfMemory(t *testing.T) {
+	w := newWorld(t, func(c *httpapi.Config) { c.InlineAttachments = true })
+	const size, bound = 30 << 20, 128 << 20 // of its encoded form, of an account
+	raw := "From: a@b.example\r\nMessage-ID: <large@x>\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename=a.pdf\r\n\r\n" +
+		strings.Repeat(strings.Repeat("x", 1022)+"\r\n", size/1024)
+	path := "/v1/attachments/" + w.mail(w.inbox("jane"), raw, time.Now(), admitted()).Message + "/a.pdf"
+	var open []*http.Response
+	fetch := func() *http.Response {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.http.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+w.token)
+		resp, err := w.http.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, resp)
+		return resp
+	}
+	for range bound / size {
+		if resp := fetch(); resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s", resp.Status)
+		}
+	}
+	if resp := fetch(); resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "1" {
+		t.Errorf("past the bound: %s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
+	}
+	n, err := io.Copy(io.Discard, open[0].Body)
+	if err != nil || n < size-1024 {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	for _, resp := range open {
+		resp.Body.Close()
+	}
 }

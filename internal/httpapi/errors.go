@@ -62,8 +62,11 @@ func (x *exchange) problem(err error) (int, api.Error) {
 	if status >= http.StatusInternalServerError && e.Code != openmail.CodeWebhookFailed { // which is not ours
 		x.cause = err
 	}
-	if status == http.StatusUnauthorized {
+	switch {
+	case status == http.StatusUnauthorized:
 		x.Header().Set("WWW-Authenticate", "Bearer")
+	case status == http.StatusTooManyRequests && x.Header().Get("Retry-After") == "":
+		x.Header().Set("Retry-After", "1")
 	}
 	return status, api.Error{Code: string(e.Code), Message: e.Message, Field: e.Field, RequestID: x.id}
 }

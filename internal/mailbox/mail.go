@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"openmail"
@@ -68,19 +69,26 @@ func (m *Mailbox) Raw(ctx context.Context, scope openmail.Scope, message string)
 }
 
 // Attachment returns the attachment of that name, and its decoded bytes,
-// SizeBytes of them. Names are only compared: they never become a path.
-func (m *Mailbox) Attachment(ctx context.Context, scope openmail.Scope, message, filename string) (openmail.Attachment, io.Reader, error) {
+// SizeBytes of them, which the caller closes. Names are only compared: they
+// never become a path. The error is openmail.CodeRateLimit when too much is
+// open already.
+func (m *Mailbox) Attachment(ctx context.Context, scope openmail.Scope, message, filename string) (openmail.Attachment, io.ReadCloser, error) {
 	a, err := m.AttachmentInfo(ctx, scope, message, filename)
 	if err != nil {
 		return openmail.Attachment{}, nil, err
 	}
+	if err := m.held.take(scope.Account, a.Length); err != nil {
+		return openmail.Attachment{}, nil, err
+	}
+	release := sync.OnceFunc(func() { m.held.give(scope.Account, a.Length) })
 	part, err := m.part(ctx, scope, message, a)
 	if err != nil {
+		release()
 		return openmail.Attachment{}, nil, fmt.Errorf("read an attachment of %s: %w", message, err)
 	}
 	here := a
 	here.Offset = 0
-	return a, mime.Open(part, here), nil
+	return a, &heldReader{mime.Open(part, here), release}, nil
 }
 
 // AttachmentInfo is Attachment without its bytes.

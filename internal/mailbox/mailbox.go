@@ -38,6 +38,7 @@ type Mailbox struct {
 	// policy is held while a policy is read, changed and written: this
 	// process makes no two changes at once.
 	policy sync.Mutex
+	held   held
 }
 
 // New returns a Mailbox.
