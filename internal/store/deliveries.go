@@ -402,44 +402,71 @@ func (db *DB) Offer(ctx context.Context, scope openmail.Scope, upTo openmail.Pos
 	return offered, nil
 }
 
-// Redeliver implements dispatch.Receipts.
+// Redeliver implements dispatch.Receipts. What matches is looked for by a
+// reader: a filter may have to pass a million events, and the writer has others
+// to serve.
 func (db *DB) Redeliver(ctx context.Context, scope openmail.Scope, f dispatch.Filter, after openmail.Position, limit int, listening dispatch.Listening) (again []openmail.Event, err error) {
-	err = db.w.write(ctx, func(t *tx) error {
-		again = again[:0]
-		q := newQuery("select "+fullColumns+fullFrom+" where e.account_id = ").arg(scope.Account).
-			and(" and e.seq > ").arg(int64(after)).within(scope, "e.account_id", "e.inbox_id").filtered(f).
-			and(" order by e.seq limit ").arg(limit).and(t.w.dialect.lockOf("e"))
+	for len(again) == 0 {
+		found, err := db.matching(ctx, scope, f, after, limit)
+		if err != nil || len(found) == 0 {
+			return nil, err
+		}
+		err = db.w.write(ctx, func(t *tx) (err error) {
+			again, err = db.redeliver(ctx, t, scope, f, found, listening)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("redeliver: %w", err)
+		}
+		after = found[len(found)-1] // all have changed meanwhile: look on
+	}
+	return again, nil
+}
+
+// matching finds the first positions of events that a filter matches.
+func (db *DB) matching(ctx context.Context, scope openmail.Scope, f dispatch.Filter, after openmail.Position, limit int) ([]openmail.Position, error) {
+	q := newQuery("select e.seq from event e where e.account_id = ").arg(scope.Account).and(" and e.seq > ").arg(int64(after)).
+		within(scope, "e.account_id", "e.inbox_id").filtered(f).and(" order by e.seq limit ").arg(limit)
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return nil, fmt.Errorf("look for what to redeliver: %w", err)
+	}
+	return collect(rows, func(s scanner) (p openmail.Position, err error) { return p, s.Scan(&p) })
+}
+
+// redeliver takes those of the events that still match through
+// delivery.Redeliver, until their payloads fill a page.
+func (db *DB) redeliver(ctx context.Context, t *tx, scope openmail.Scope, f dispatch.Filter, found []openmail.Position, listening dispatch.Listening) (again []openmail.Event, err error) {
+	rules, err := t.rulesOf(scope.Account, db.cfg.Rules)
+	if err != nil {
+		return nil, err
+	}
+	webhook, err := t.hasWebhook(scope.Account)
+	if err != nil {
+		return nil, err
+	}
+	for size := 0; len(found) > 0 && size < maxPage; found = found[1:] {
+		q := newQuery("select "+fullColumns+fullFrom+" where e.account_id = ").arg(scope.Account).and(" and e.seq = ").arg(int64(found[0])).
+			within(scope, "e.account_id", "e.inbox_id").filtered(f).and(t.w.dialect.lockOf("e"))
 		rows, err := t.query(q.text(), q.args...)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		found, err := db.events(ctx, rows)
-		if err != nil || len(found) == 0 {
-			return err
-		}
-		rules, err := t.rulesOf(scope.Account, db.cfg.Rules)
+		one, err := db.events(ctx, rows)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		webhook, err := t.hasWebhook(scope.Account)
-		if err != nil {
-			return err
-		}
-		for _, e := range found {
+		for _, e := range one {
 			route := delivery.Route{Socket: listening(e.Account, e.Inbox, e.Type), Webhook: webhook}
 			next, changed := rules.Next(e.Delivery, delivery.Input{Kind: delivery.Redeliver, At: time.Now(), Route: route})
 			if changed {
 				if err := t.settle(e, next); err != nil {
-					return err
+					return nil, err
 				}
 				e.Delivery = next
 			}
-			again = append(again, e)
+			again, size = append(again, e), size+len(e.Payload)
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("redeliver: %w", err)
 	}
 	return again, nil
 }

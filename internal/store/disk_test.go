@@ -42,6 +42,9 @@ func openForDisk(t *testing.T) *DB {
 	if err := db.CreateAccount(t.Context(), openmail.Operator(), account, openmail.Key{ID: "key_1", Account: "acc_1"}, [32]byte{1}); err != nil {
 		t.Fatal(err)
 	}
+	if err := db.CreateInbox(t.Context(), openmail.Scope{Account: "acc_1"}, openmail.Inbox{ID: "inb_1", Account: "acc_1", Address: "jane@openmail.test"}); err != nil {
+		t.Fatal(err)
+	}
 	return db
 }
 

@@ -232,10 +232,17 @@ func (w *filing) insertEvent(t *tx, m openmail.Message, id string) (openmail.Eve
 // seen n will never find anything new at or before n. A sequence or serial
 // column does not promise that: it numbers when a row is written, not when it
 // is committed (docs/decisions/0002-position.md).
+//
+// There is none for an inbox that was deleted since RCPT: the sender comes
+// again, and is told so then.
 func (t *tx) takePosition(e *openmail.Event, rules delivery.Rules) (delivery.Rules, error) {
 	var seq, deadline int64
-	err := t.row("update account set seq = seq + 1 where id = $1 returning seq, receipt_deadline", []any{e.Account}, &seq, &deadline)
+	err := t.row(`update account set seq = seq + 1 where id = $1 and exists (select 1 from inbox where id = $2 and account_id = $1)
+		returning seq, receipt_deadline`, []any{e.Account, e.Inbox}, &seq, &deadline)
 	t.wrote = true
+	if errors.Is(err, sql.ErrNoRows) {
+		return rules, fmt.Errorf("take a position: the inbox %s is gone", e.Inbox)
+	}
 	if err != nil {
 		return rules, fmt.Errorf("take a position: %w", err)
 	}

@@ -95,9 +95,10 @@ func (db *DB) DeleteInbox(ctx context.Context, scope openmail.Scope, id string, 
 			"delete from event where id in (select event_id from message where inbox_id = $1)",
 			"delete from message where inbox_id = $1",
 			"delete from mention where inbox_id = $1",
-			"delete from thread where inbox_id = $1",
+			"delete from thread where inbox_id = $1 and joined_to = '' and trashed_at = 0",
+			"delete from thread where inbox_id = $1 and (joined_to <> '' or trashed_at > 0)",
 			"delete from quarantine where inbox_id = $1",
 			"delete from inbox where id = $1").
-			then([]any{micros(at), id}, "update api_key set revoked_at = $1 where inbox_id = $2 and revoked_at = 0").err
+			then([]any{micros(at), account, id}, "update api_key set revoked_at = $1 where account_id = $2 and inbox_id = $3 and revoked_at = 0").err
 	})
 }

@@ -90,14 +90,8 @@ func (db *DB) full(ctx context.Context, s scanner) (openmail.Event, error) {
 // Head returns the position of the newest event of the scope's account; 0 when
 // there has been none. It is never ahead of what After finds.
 func (db *DB) Head(ctx context.Context, scope openmail.Scope) (p openmail.Position, err error) {
-	q := newQuery("select seq from account where id = ").arg(scope.Account).within(scope, "id", "id")
-	if scope.Inbox != "" {
-		q = newQuery("select seq from account where id = ").arg(scope.Account)
-	}
-	if err := db.row(ctx, q.text(), q.args, &p); err != nil {
-		return 0, orNotFound(err, "account")
-	}
-	return p, nil
+	err = db.row(ctx, "select seq from account where id = $1", []any{scope.Account}, &p)
+	return p, orNotFound(err, "account")
 }
 
 // Find returns the position of an event. The error, openmail.CodeNotFound,
@@ -189,10 +183,7 @@ func (db *DB) Events(ctx context.Context, scope openmail.Scope, f dispatch.Filte
 
 // filtered adds the conditions of a filter.
 func (q *query) filtered(f dispatch.Filter) *query {
-	switch {
-	case f.State == openmail.StateFailed:
-		q.and(" and e.state = 'failed'") // spelt out, for the partial index
-	case f.State != "":
+	if f.State != "" {
 		q.and(" and e.state = ").arg(string(f.State))
 	}
 	if f.Inbox != "" {

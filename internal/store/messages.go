@@ -242,19 +242,24 @@ func (db *DB) DeleteMessage(ctx context.Context, scope openmail.Scope, id string
 		t.committed(func() { db.tail.forget(account) })
 		return t.each([]any{id}, "delete from message where id = $1").
 			then([]any{event}, "delete from attempt where event_id = $1", "delete from event where id = $1").
-			then([]any{thread}, deleteEmptyMentions, recountThread, deleteEmptyThread).err
+			then([]any{thread}, afterRemoval()...).err
 	})
 }
 
-// What follows when messages of a thread are gone.
-const (
-	recountThread = `update thread set
-		message_count = (select count(*) from message m where m.thread_id = thread.id),
-		last_message_at = coalesce((select max(m.created_at) from message m where m.thread_id = thread.id), last_message_at)
-		where id = $1`
-	deleteEmptyThread   = "delete from thread where id = $1 and not exists (select 1 from message m where m.thread_id = thread.id)"
-	deleteEmptyMentions = "delete from mention where thread_id = $1 and not exists (select 1 from message m where m.thread_id = mention.thread_id)"
-)
+// afterRemoval is what follows, once for each thread, when messages of it are
+// gone: $1 is its id. A thread that is empty goes, with its other names.
+func afterRemoval() []string {
+	const empty = " and not exists (select 1 from message m where m.thread_id = $1)"
+	return []string{
+		`update thread set
+			message_count = (select count(*) from message m where m.thread_id = thread.id),
+			last_message_at = coalesce((select m.created_at from message m where m.thread_id = thread.id order by m.id desc limit 1), last_message_at)
+			where id = $1`,
+		"delete from mention where thread_id = $1" + empty,
+		"delete from thread where joined_to = $1 and joined_to <> ''" + empty,
+		"delete from thread where id = $1" + empty,
+	}
+}
 
 // steps runs statements until one fails.
 type steps struct {
@@ -329,8 +334,10 @@ func (db *DB) Thread(ctx context.Context, scope openmail.Scope, id string) (open
 	if len(found) == 0 {
 		return openmail.Thread{}, nil, notFound("thread")
 	}
+	// The thread lies within the scope, hence its messages do: to ask that of
+	// each would only lead the database to another index.
 	all, err := db.messages(ctx, newQuery("select "+messageColumns+" from message m where m.thread_id = ").arg(found[0].ID).
-		within(scope, "m.account_id", "m.inbox_id").and(" order by m.created_at, m.id"))
+		and(" order by m.created_at, m.id"))
 	return found[0], all, err
 }
 

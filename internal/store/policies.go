@@ -26,15 +26,21 @@ func (db *DB) PolicyFor(ctx context.Context, scope openmail.Scope, authors []str
 		if len(values) == 0 {
 			return q.and(" and 1 = 0")
 		}
-		q.and(" and value in (")
-		for i, v := range values {
-			if i > 0 {
-				q.and(",")
-			}
-			q.arg(v)
+		q.and(" and value in (").arg(values[0])
+		for _, v := range padded(values)[1:] {
+			q.and(",").arg(v)
 		}
 		return q.and(")")
 	})
+}
+
+// padded repeats the last value until the number of them is a power of two: a
+// statement is kept for each number, and senders choose how many there are.
+func padded(values []string) []string {
+	for n := len(values); n&(n-1) != 0; n++ {
+		values = append(values, values[n-1])
+	}
+	return values
 }
 
 // Policy implements mailbox.Policies.

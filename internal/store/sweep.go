@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -43,8 +44,9 @@ func (db *DB) Run(ctx context.Context) error {
 		case err := <-db.failed:
 			return err
 		case <-checkpoint.C:
+			// A failed fsync is fatal here too: class sees to it.
 			if err := db.checkpoint(ctx); err != nil && ctx.Err() == nil {
-				db.cfg.Logger.Warn("store.checkpoint", "error", err)
+				db.cfg.Logger.Warn("store.checkpoint", "error", db.w.class(err))
 			}
 		case <-sweep.C:
 			db.logSweep(ctx)
@@ -139,7 +141,7 @@ func (t *tx) removeEvents(which string, args ...any) (int64, error) {
 }
 
 func sweepMessages(t *tx, before int64) (int64, error) {
-	return t.removeMessages("select id, thread_id, event_id from message where created_at < $1 order by id limit $2", before)
+	return t.removeMessages("select id, thread_id, event_id from message where created_at < $1 order by created_at limit $2", before)
 }
 
 func sweepTrash(t *tx, before int64) (int64, error) {
@@ -159,12 +161,18 @@ func (t *tx) removeMessages(which string, before int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	var threads []string
 	for _, g := range all {
-		s := t.each([]any{g.id}, "delete from message where id = $1").
-			then([]any{g.event}, "delete from attempt where event_id = $1", "delete from event where id = $1").
-			then([]any{g.thread}, deleteEmptyMentions, recountThread, deleteEmptyThread)
-		if s.err != nil {
-			return 0, s.err
+		threads = append(threads, g.thread)
+		if err := t.each([]any{g.id}, "delete from message where id = $1").
+			then([]any{g.event}, "delete from attempt where event_id = $1", "delete from event where id = $1").err; err != nil {
+			return 0, err
+		}
+	}
+	slices.Sort(threads)
+	for _, thread := range slices.Compact(threads) {
+		if err := t.each([]any{thread}, afterRemoval()...).err; err != nil {
+			return 0, err
 		}
 	}
 	return int64(len(all)), nil

@@ -12,6 +12,9 @@ import (
 // first.
 const maxLookups = 20
 
+// maxJoined bounds how many threads one mail joins: those that are oldest.
+const maxJoined = 50
+
 // thread finds the thread that a message belongs to, in both directions of
 // time, and counts the message in: the thread of the message that it answers,
 // by In-Reply-To and then by References; or that of messages that came before
@@ -84,7 +87,7 @@ func lineage(m openmail.Message) []string {
 // children are the threads that refer to m, which has been missing until now.
 func (t *tx) children(m openmail.Message) ([]string, error) {
 	rows, err := t.query(`select t.id from mention n join thread t on t.id = n.thread_id
-		where n.inbox_id = $1 and n.rfc_message_id = $2 and t.trashed_at = 0`, m.Inbox, m.RFCMessageID)
+		where n.inbox_id = $1 and n.rfc_message_id = $2 and t.trashed_at = 0 order by t.id limit $3`, m.Inbox, m.RFCMessageID, maxJoined)
 	if err != nil {
 		return nil, err
 	}

@@ -184,8 +184,9 @@ func (w *writer) commit(group []*unit) {
 	}
 }
 
-// errSpoilt says that a unit failed after it had written: the group must be
-// rolled back and run again with a savepoint for each.
+// errSpoilt says that a unit failed after it had written, or in a way that
+// nobody foresaw: the group must be rolled back and run again with a savepoint
+// for each.
 var errSpoilt = errors.New("a unit of the group failed")
 
 // together runs the units one after the other without savepoints, for hardly
@@ -199,12 +200,20 @@ func (w *writer) together(group []*unit) ([]func(), error) {
 			case u.err == nil:
 			case w.fault(u.err) != faultOther:
 				return u.err // not the unit's fault: it concerns all
-			case t.wrote || w.dialect.errorAborts:
+			case t.wrote || w.dialect.errorAborts || !foreseen(u.err):
 				return errSpoilt
 			}
 		}
 		return nil
 	})
+}
+
+// foreseen reports whether an error is an answer of the unit's own. After any
+// other the transaction may be over: SQLite ends it by itself when reading
+// fails or memory is short, and what follows would be written statement by
+// statement.
+func foreseen(err error) bool {
+	return openmail.CodeOf(err) != openmail.CodeInternal || errors.Is(err, sql.ErrNoRows)
 }
 
 // apart runs each unit under a savepoint of its own, so that one that fails
@@ -231,7 +240,7 @@ func (t *tx) savepoint(u *unit) error {
 		}
 		t.hooks = t.hooks[:before]
 		if err := t.run("rollback to savepoint unit"); err != nil {
-			return err
+			return errors.Join(u.err, err)
 		}
 	}
 	return t.run("release savepoint unit")

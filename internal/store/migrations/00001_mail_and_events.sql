@@ -52,7 +52,8 @@ create table thread (
   joined_to       text   not null, -- the thread that took it in; '': it stands for itself
   trashed_at      bigint not null
 ) /* WITHOUT_ROWID */;
-create index thread_of_inbox on thread (inbox_id, last_message_at, id) where joined_to = '' and trashed_at = 0;
+create index thread_of_inbox on thread (inbox_id, account_id, last_message_at, id, is_read) where joined_to = '' and trashed_at = 0;
+create index thread_hidden on thread (inbox_id) where joined_to <> '' or trashed_at > 0;
 create index thread_joined on thread (joined_to) where joined_to <> '';
 create index thread_trashed on thread (trashed_at) where trashed_at > 0;
 
@@ -88,14 +89,17 @@ create table message (
   size_bytes     bigint not null,
   text_size      bigint not null,
   html_size      bigint not null,
-  body           bytea,           -- zstd of text, HTML and raw mail, one after the other
-  blob           text   not null, -- where body stands instead when it is large; '': in body
+  blob           text   not null, -- where the body stands when it is large; '': in body
   created_at     bigint not null,
-  trashed_at     bigint not null
+  trashed_at     bigint not null,
+  -- zstd of text, HTML and raw mail, one after the other. It is the last column:
+  -- SQLite reads a row's overflow pages to come to what stands behind it.
+  body           bytea
 );
-create index message_of_inbox on message (inbox_id, id) where trashed_at = 0;
+create index message_of_inbox on message (inbox_id, account_id, id) where trashed_at = 0;
 create index message_of_thread on message (thread_id, id);
 create index message_by_rfc_id on message (inbox_id, rfc_message_id);
+create index message_age on message (created_at);
 create index message_blob on message (blob) where blob <> '';
 
 -- Message ids that a thread refers to and that have not come in yet.
@@ -123,10 +127,10 @@ create table quarantine (
   tls        bigint not null,
   digest     bytea  not null,
   size_bytes bigint not null,
-  body       bytea,
   blob       text   not null,
   created_at bigint not null,
-  expires_at bigint not null
+  expires_at bigint not null,
+  body       bytea
 );
 create unique index quarantine_once on quarantine (inbox_id, digest);
 create index quarantine_of_account on quarantine (account_id, id);
@@ -176,7 +180,6 @@ create table event (
 ) /* WITHOUT_ROWID */;
 create unique index event_by_id on event (id);
 create index event_waiting on event (account_id, state, due_at) where due_at > 0;
-create index event_failed on event (account_id, seq) where state = 'failed';
 create index event_age on event (occurred_at);
 
 create table attempt (

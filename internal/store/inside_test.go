@@ -1,0 +1,290 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"openmail"
+	"openmail/internal/dispatch"
+	"openmail/internal/intake"
+)
+
+// fileOne files a mail of 100 bytes, changed by edit.
+func fileOne(t *testing.T, db *DB, n int, edit func(*openmail.Message)) intake.Filed {
+	t.Helper()
+	f := random(n, 100)
+	edit(&f.Copies[0].Message)
+	filed, err := db.File(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filed[0]
+}
+
+func rowsOf(t *testing.T, db *DB, table string) (n int) {
+	t.Helper()
+	if err := db.readers.QueryRow("select count(*) from " + table).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// together has the units written in one group.
+func together(t *testing.T, db *DB, units ...func(*tx) error) []error {
+	t.Helper()
+	group := make([]*unit, len(units))
+	for i, do := range units {
+		group[i] = &unit{do: do, done: make(chan struct{})}
+	}
+	err := db.w.pause(t.Context(), func(*sql.Conn) error { db.w.commit(slices.Clone(group)); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := make([]error, len(units))
+	for i, u := range group {
+		errs[i] = u.err
+	}
+	return errs
+}
+
+// SQLite ends a transaction by itself when it cannot read or has no memory:
+// what the next unit of the group wrote would stand on disk piece by piece.
+func TestAUnitWhoseFailureEndsTheTransactionLeavesNothingHalfWritten(t *testing.T) {
+	db := openForDisk(t)
+	failure := errors.New("disk I/O error")
+	ends := func(t *tx) error { return errors.Join(failure, t.run("rollback")) }
+	broken := errors.New("after its first statement")
+	half := func(t *tx) error {
+		_, err := t.exec("insert into mention (inbox_id, rfc_message_id, thread_id) values ('inb_1', '<half>', 'thr_1')")
+		return errors.Join(err, broken)
+	}
+	whole := func(t *tx) error {
+		_, err := t.exec("insert into mention (inbox_id, rfc_message_id, thread_id) values ('inb_1', '<whole>', 'thr_1')")
+		return err
+	}
+	errs := together(t, db, ends, half, whole)
+	want := 0
+	if errs[2] == nil {
+		want = 1
+	}
+	if got := rowsOf(t, db, "mention"); got != want || errs[0] == nil || errs[1] == nil {
+		t.Errorf("%d rows after %v", got, errs)
+	}
+	if err := db.w.write(t.Context(), whole); err != nil {
+		t.Errorf("the next group: %v", err)
+	}
+}
+
+func TestNoSenderChoosesHowManyStatementsAreKept(t *testing.T) {
+	db := openForDisk(t)
+	for labels := range 120 {
+		author := "a@" + strings.Repeat("a.", labels) + "test"
+		for authors := 1; authors <= 10; authors += 3 {
+			if _, err := db.PolicyFor(t.Context(), openmail.Scope{Account: "acc_1"}, slices.Repeat([]string{author}, authors)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	kept := 0
+	db.stmts.Range(func(any, any) bool { kept++; return true })
+	if kept > 16 {
+		t.Errorf("%d statements are kept", kept)
+	}
+}
+
+func TestARuleIsFoundWhereverItsValueStandsAmongThoseLookedFor(t *testing.T) {
+	db := openForDisk(t)
+	scope := openmail.Scope{Account: "acc_1"}
+	for i, value := range []string{"ann@a.b.test", "a.b.test", "*.test"} {
+		r := openmail.Rule{ID: fmt.Sprint("rule_", i), Account: "acc_1", Direction: openmail.Inbound, Type: openmail.RuleBlock, Value: value}
+		if err := db.AddRule(t.Context(), scope, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := db.PolicyFor(t.Context(), scope, []string{"ann@a.b.test"})
+	if err != nil || len(p.Rules) != 3 {
+		t.Errorf("found %v, %v", p.Rules, err)
+	}
+}
+
+func TestMailForAnInboxThatWasDeletedMeanwhileIsNotStored(t *testing.T) {
+	db := openForDisk(t)
+	scope := openmail.Scope{Account: "acc_1"}
+	if err := db.DeleteInbox(t.Context(), scope, "inb_1", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	// Unclassed: the sender tries later, and RCPT tells it then.
+	if _, err := db.File(t.Context(), random(1, 100)); openmail.CodeOf(err) != openmail.CodeInternal {
+		t.Errorf("the mail was answered %v", err)
+	}
+	if m, e := rowsOf(t, db, "message"), rowsOf(t, db, "event"); m != 0 || e != 0 {
+		t.Errorf("%d messages and %d events stand in an inbox that is gone", m, e)
+	}
+}
+
+func TestOneMailJoinsNoMoreThreadsThanItsBound(t *testing.T) {
+	db := openForDisk(t)
+	for i := range maxJoined + 10 {
+		fileOne(t, db, i, func(m *openmail.Message) { m.References = []string{"<root@x>"} })
+	}
+	filed := fileOne(t, db, 1000, func(m *openmail.Message) { m.RFCMessageID = "<root@x>" })
+	th, messages, err := db.Thread(t.Context(), openmail.Scope{Account: "acc_1"}, filed.Thread)
+	if err != nil || len(messages) != maxJoined+1 || th.MessageCount != maxJoined+1 {
+		t.Errorf("the thread has %d messages and counts %d, %v", len(messages), th.MessageCount, err)
+	}
+}
+
+func TestNothingIsLeftOfJoinedThreadsOnceTheirMessagesAreGone(t *testing.T) {
+	for name, remove := range map[string]func(*DB, []intake.Filed) error{
+		"deleted": func(db *DB, all []intake.Filed) (err error) {
+			for _, f := range all {
+				err = errors.Join(err, db.DeleteMessage(t.Context(), openmail.Scope{Account: "acc_1"}, f.Message))
+			}
+			return err
+		},
+		"swept": func(db *DB, _ []intake.Filed) error {
+			db.cfg.Retention.Messages = time.Hour
+			_, err := db.Sweep(t.Context(), time.Now().Add(2*time.Hour))
+			return err
+		},
+		"trashed and swept": func(db *DB, all []intake.Filed) error {
+			db.cfg.Retention.Trash = time.Hour
+			err := db.TrashThread(t.Context(), openmail.Scope{Account: "acc_1"}, all[1].Thread, time.Now())
+			_, swept := db.Sweep(t.Context(), time.Now().Add(2*time.Hour))
+			return errors.Join(err, swept)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := openForDisk(t)
+			all := []intake.Filed{
+				fileOne(t, db, 1, func(m *openmail.Message) { m.References = []string{"<root@x>"} }),
+				fileOne(t, db, 2, func(m *openmail.Message) { m.References = []string{"<root@x>"} }),
+				fileOne(t, db, 3, func(m *openmail.Message) { m.RFCMessageID = "<root@x>" }),
+			}
+			if err := remove(db, all); err != nil {
+				t.Fatal(err)
+			}
+			for _, table := range []string{"message", "thread", "mention", "event", "attempt"} {
+				if n := rowsOf(t, db, table); n != 0 {
+					t.Errorf("%d rows are left in %s", n, table)
+				}
+			}
+		})
+	}
+}
+
+func TestSweepingPartOfAThreadCountsTheRest(t *testing.T) {
+	db := openForDisk(t)
+	db.cfg.Retention.Messages = time.Hour
+	now := time.Now()
+	var filed intake.Filed
+	for i := range 3 {
+		filed = fileOne(t, db, i, func(m *openmail.Message) {
+			m.References, m.CreatedAt = []string{"<0@x>"}, now.Add(time.Duration(i)*30*time.Minute)
+		})
+	}
+	if _, err := db.Sweep(t.Context(), now.Add(80*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	th, messages, err := db.Thread(t.Context(), openmail.Scope{Account: "acc_1"}, filed.Thread)
+	if err != nil || th.MessageCount != 2 || len(messages) != 2 || !th.LastMessageAt.Equal(now.Add(time.Hour).Truncate(time.Microsecond)) {
+		t.Errorf("thread %+v with %d messages, %v", th, len(messages), err)
+	}
+}
+
+// TestNoStatementScansATable asks SQLite how it would run every statement that
+// a round through the store has prepared.
+func TestNoStatementScansATable(t *testing.T) {
+	db := openForDisk(t)
+	db.cfg.Retention = Retention{Events: time.Hour, Messages: time.Hour, Trash: time.Hour}
+	everyStatement(t, db)
+	for statement, plan := range db.plans(t) {
+		for _, step := range plan {
+			if strings.HasPrefix(step, "SCAN") && !strings.Contains(statement, "1 = 0") && !slices.Contains([]string{
+				"SCAN a", "SCAN account", // as many as there are customers
+				"SCAN CONSTANT ROW", "SCAN event USING COVERING INDEX event_waiting", // what is under way
+			}, step) {
+				t.Errorf("%s: %s", step, statement)
+			}
+		}
+		if strings.HasPrefix(statement, "select m.id") && strings.Contains(statement, "where m.thread_id = ") && !slices.Contains(plan, "SEARCH m USING INDEX message_of_thread (thread_id=?)") {
+			t.Errorf("%v: %s", plan, statement)
+		}
+		if strings.HasPrefix(statement, "select count(*) from message") && !strings.Contains(plan[0], "COVERING INDEX message_of_inbox") {
+			t.Errorf("%v: %s", plan, statement)
+		}
+	}
+}
+
+// everyStatement calls what prepares statements. The answers are tested
+// elsewhere.
+func everyStatement(t *testing.T, db *DB) {
+	ctx, page := t.Context(), openmail.Page{Limit: 10}
+	f := fileOne(t, db, 1, func(m *openmail.Message) { m.References = []string{"<0@x>"} })
+	none := func(string, string, openmail.EventType) bool { return false }
+	for _, scope := range []openmail.Scope{{Account: "acc_1"}, {Account: "acc_1", Inbox: "inb_1"}} {
+		_, _ = db.After(ctx, scope, 0, 10)
+		_, _ = db.Find(ctx, scope, "evt_none")
+		_, _ = db.Attempts(ctx, scope, f.Event)
+		for _, filter := range []dispatch.Filter{{}, {State: openmail.StateFailed}, {Inbox: "inb_1"}, {ID: f.Event}, {Since: time.Now()}} {
+			_, _, _ = db.Events(ctx, scope, filter, 0, 10)
+			_, _ = db.Redeliver(ctx, scope, filter, 0, 10, none)
+		}
+		_, _, _ = db.Messages(ctx, scope, "inb_1", "", page)
+		_, _, _ = db.Threads(ctx, scope, "inb_1", nil, page)
+		_, _, _ = db.Thread(ctx, scope, f.Thread)
+		_, _, _ = db.Quarantined(ctx, scope, page)
+		_, _, _ = db.Inboxes(ctx, openmail.Scope{Account: "acc_1", Inbox: scope.Inbox}, page)
+		_, _ = db.Backlog(ctx, scope)
+		_, _ = db.Lanes(ctx, scope)
+		_, _ = db.ListKeys(ctx, scope, "")
+		_, _ = db.PolicyFor(ctx, scope, []string{"a@b.c"})
+	}
+	account := openmail.Scope{Account: "acc_1"}
+	_, _ = db.Lanes(ctx, openmail.Operator())
+	_, _ = db.Backlog(ctx, openmail.Operator())
+	_, _ = db.RevokedSince(ctx, openmail.Operator(), time.Now())
+	_, _ = db.InboxAt(ctx, openmail.Operator(), "jane@openmail.test")
+	_, _ = db.Offer(ctx, account, 10, func(openmail.Event) bool { return false }, 10)
+	_, _ = db.Claim(ctx, account, dispatch.Claim{At: time.Now(), Posts: 8, Listening: none})
+	_ = db.Confirm(ctx, openmail.Operator(), []dispatch.Receipt{{Account: "acc_1", Position: 1}})
+	_ = db.SetRead(ctx, account, f.Thread, true)
+	_ = db.TrashThread(ctx, account, f.Thread, time.Now())
+	_, _ = db.Sweep(ctx, time.Now().Add(24*time.Hour))
+	_ = db.DeleteInbox(ctx, account, "inb_1", time.Now())
+}
+
+// plans are how the statements prepared so far are run, step by step.
+func (db *DB) plans(t *testing.T) map[string][]string {
+	t.Helper()
+	plans := map[string][]string{}
+	db.stmts.Range(func(text, _ any) bool { plans[text.(string)] = nil; return true })
+	for text := range db.w.stmts {
+		if strings.ContainsAny(text, " ") && !strings.HasPrefix(text, "begin") && !strings.Contains(text, "savepoint") {
+			plans[text] = nil
+		}
+	}
+	for text := range plans {
+		args := make([]any, 0, 64)
+		for strings.Contains(text, fmt.Sprint("$", len(args)+1)) {
+			args = append(args, 1)
+		}
+		rows, err := db.readers.QueryContext(t.Context(), "explain query plan "+text, args...)
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		plans[text], err = collect(rows, func(s scanner) (step string, err error) {
+			var id, parent, unused int
+			return step, s.Scan(&id, &parent, &unused, &step)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return plans
+}
