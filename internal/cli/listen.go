@@ -105,20 +105,20 @@ func (s *session) tellState(st client.State) {
 	fmt.Fprintln(s.Stderr, oneLine(text))
 }
 
-// show prints an event: a line for people, or its very JSON in a line.
+// show prints an event: a line for people, or its JSON in a line.
 func (s *session) show(e client.Event) error {
 	if !s.json {
 		return s.out.line("%s  %s  %s -> %s  %s", when(e.OccurredAt), e.ID, cmp.Or(e.Message.From, string(e.Type)), cmp.Or(e.Message.To, e.InboxID), e.Message.Subject)
 	}
-	line := append(bytes.Clone(e.Raw), '\n')
-	if bytes.IndexByte(e.Raw, '\n') >= 0 {
+	line := e.Raw
+	if bytes.IndexByte(line, '\n') >= 0 {
 		var b bytes.Buffer
-		if err := json.Compact(&b, e.Raw); err != nil {
+		if err := json.Compact(&b, line); err != nil {
 			return err
 		}
-		line = append(b.Bytes(), '\n')
+		line = b.Bytes()
 	}
-	_, err := s.Stdout.Write(line)
+	_, err := s.Stdout.Write(append(harmlessJSON(line), '\n'))
 	return err
 }
 

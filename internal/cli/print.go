@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -41,10 +42,33 @@ func show[T any](p printer, v T, human func(T) error) error {
 }
 
 func (p printer) encode(v any) error {
-	out := json.NewEncoder(p.to)
+	var b bytes.Buffer
+	out := json.NewEncoder(&b)
 	out.SetEscapeHTML(false)
 	out.SetIndent("", "  ")
-	return out.Encode(v)
+	if err := out.Encode(v); err != nil {
+		return err
+	}
+	_, err := p.to.Write(harmlessJSON(b.Bytes()))
+	return err
+}
+
+// harmlessJSON is the same JSON with DEL and the C1 control characters escaped,
+// which JSON allows in strings (RFC 8259 section 7) and a terminal obeys.
+func harmlessJSON(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		switch {
+		case b[i] == 0x7f:
+			out = append(out, `\u007f`...)
+		case b[i] == 0xc2 && i+1 < len(b) && b[i+1] < 0xa0: // UTF-8 of U+0080 to U+009F
+			i++
+			out = fmt.Appendf(out, `\u%04x`, b[i])
+		default:
+			out = append(out, b[i])
+		}
+	}
+	return out
 }
 
 // done tells that a change was made that has no answer of its own.

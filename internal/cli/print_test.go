@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,21 @@ func TestATerminalTakesNoOrdersFromWhatIsPrinted(t *testing.T) {
 		if got := harmless(test.in, true); got != test.text {
 			t.Errorf("text of %q: %q", test.in, got)
 		}
+	}
+}
+
+func TestATerminalTakesNoOrdersFromJSON(t *testing.T) {
+	said := map[string]string{"subject": "a\u009b31m\x7f\x1b[2J\u0085\u00a0é漢"}
+	var b bytes.Buffer
+	if err := (printer{to: &b}).encode(said); err != nil {
+		t.Fatal(err)
+	}
+	if want := "{\n  \"subject\": \"a\\u009b31m\\u007f\\u001b[2J\\u0085\u00a0é漢\"\n}\n"; b.String() != want {
+		t.Errorf("printed %q, want %q", b.String(), want)
+	}
+	var read map[string]string
+	if err := json.Unmarshal(b.Bytes(), &read); err != nil || read["subject"] != said["subject"] {
+		t.Errorf("it reads as %q, %v", read["subject"], err)
 	}
 }
 
