@@ -206,14 +206,11 @@ func (w *filing) insertEvent(t *tx, m openmail.Message, id string) (openmail.Eve
 		ID: id, Account: m.Account, Type: openmail.MessageReceived,
 		Inbox: m.Inbox, Thread: m.Thread, Message: m.ID, OccurredAt: m.CreatedAt,
 	}
-	rules, err := t.takePosition(&e, w.db.cfg.Rules)
+	rules, webhook, err := t.takePosition(&e, w.db.cfg.Rules)
 	if err != nil {
 		return e, err
 	}
-	route := delivery.Route{Socket: w.Listening != nil && w.Listening(e.Account, e.Inbox, e.Type)}
-	if route.Webhook, err = t.hasWebhook(e.Account); err != nil {
-		return e, err
-	}
+	route := delivery.Route{Socket: w.Listening != nil && w.Listening(e.Account, e.Inbox, e.Type), Webhook: webhook}
 	e.Delivery = rules.Born(w.At, route)
 	d := e.Delivery
 	_, err = t.exec(`insert into event (account_id, seq, id, type, inbox_id, thread_id, message_id, occurred_at,
@@ -224,7 +221,8 @@ func (w *filing) insertEvent(t *tx, m openmail.Message, id string) (openmail.Eve
 	return e, err
 }
 
-// takePosition gives an event the next place in its account's log.
+// takePosition gives an event the next place in its account's log, and tells
+// the rules of the account and whether it has a webhook.
 //
 // This one line carries the whole stream. The counter belongs to the account
 // and is taken inside the transaction, which holds the account's row until it
@@ -235,22 +233,23 @@ func (w *filing) insertEvent(t *tx, m openmail.Message, id string) (openmail.Eve
 //
 // There is none for an inbox that was deleted since RCPT: the sender comes
 // again, and is told so then.
-func (t *tx) takePosition(e *openmail.Event, rules delivery.Rules) (delivery.Rules, error) {
+func (t *tx) takePosition(e *openmail.Event, rules delivery.Rules) (_ delivery.Rules, webhook bool, err error) {
 	var seq, deadline int64
-	err := t.row(`update account set seq = seq + 1 where id = $1 and exists (select 1 from inbox where id = $2 and account_id = $1)
-		returning seq, receipt_deadline`, []any{e.Account, e.Inbox}, &seq, &deadline)
+	err = t.row(`update account set seq = seq + 1 where id = $1 and exists (select 1 from inbox where id = $2 and account_id = $1)
+		returning seq, receipt_deadline, exists (select 1 from endpoint where account_id = $1 and enabled = 1)`,
+		[]any{e.Account, e.Inbox}, &seq, &deadline, &webhook)
 	t.wrote = true
 	if errors.Is(err, sql.ErrNoRows) {
-		return rules, fmt.Errorf("take a position: the inbox %s is gone", e.Inbox)
+		return rules, false, fmt.Errorf("take a position: the inbox %s is gone", e.Inbox)
 	}
 	if err != nil {
-		return rules, fmt.Errorf("take a position: %w", err)
+		return rules, false, fmt.Errorf("take a position: %w", err)
 	}
 	e.Position = openmail.Position(seq)
 	if deadline > 0 {
 		rules.Deadline = time.Duration(deadline) * time.Microsecond
 	}
-	return rules, nil
+	return rules, webhook, nil
 }
 
 func (t *tx) hasWebhook(account string) (bool, error) {

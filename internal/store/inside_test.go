@@ -197,6 +197,69 @@ func TestSweepingPartOfAThreadCountsTheRest(t *testing.T) {
 	}
 }
 
+func TestALargeInboxIsDeletedWholeWithoutKeepingTheWriter(t *testing.T) {
+	db := openForDisk(t)
+	for i := range 2*sweepBatch + 10 {
+		fileOne(t, db, i, func(m *openmail.Message) { m.References = []string{fmt.Sprintf("<%d@x>", i/3*3)} })
+	}
+	before := db.groups.Commits()
+	if err := db.DeleteInbox(t.Context(), openmail.Scope{Account: "acc_1"}, "inb_1", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if n := db.groups.Commits() - before; n < 4 {
+		t.Errorf("it took %d transactions", n)
+	}
+	for _, table := range []string{"message", "thread", "mention", "event", "attempt", "inbox"} {
+		if n := rowsOf(t, db, table); n != 0 {
+			t.Errorf("%d rows are left in %s", n, table)
+		}
+	}
+}
+
+func TestWhatRetentionRemovedIsNotReplayedFromMemory(t *testing.T) {
+	db := openForDisk(t)
+	db.cfg.Retention.Messages = time.Hour
+	f := random(1, 100)
+	f.Listening = func(string, string, openmail.EventType) bool { return true }
+	if _, err := db.File(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	scope := openmail.Scope{Account: "acc_1"}
+	if events, err := db.After(t.Context(), scope, 0, 10); len(events) != 1 || err != nil {
+		t.Fatalf("%d events before, %v", len(events), err)
+	}
+	if _, err := db.Sweep(t.Context(), time.Now().Add(2*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if events, err := db.After(t.Context(), scope, 0, 10); len(events) != 0 || err != nil {
+		t.Errorf("%d events after, %v", len(events), err)
+	}
+}
+
+func TestOffersLeaveOutOtherInboxes(t *testing.T) {
+	db := openForDisk(t)
+	scope := openmail.Scope{Account: "acc_1"}
+	e := openmail.Endpoint{ID: "whk_1", Account: "acc_1", URL: "https://agent.test", Enabled: true}
+	other := openmail.Inbox{ID: "inb_2", Account: "acc_1", Address: "joe@openmail.test"}
+	if err := errors.Join(db.PutEndpoint(t.Context(), scope, e), db.CreateInbox(t.Context(), scope, other)); err != nil {
+		t.Fatal(err)
+	}
+	for i, inbox := range []string{"inb_2", "inb_1", "inb_1", "inb_2"} {
+		fileOne(t, db, i, func(m *openmail.Message) { m.Inbox = inbox })
+	}
+	all := func(openmail.Event) bool { return true }
+	scope.Inbox = "inb_1"
+	offered, err := db.Offer(t.Context(), scope, 2, all, 10)
+	if err != nil || len(offered) != 1 || offered[0].Position != 2 || offered[0].Delivery.State != openmail.StateArmed {
+		t.Errorf("up to 2: %+v, %v", offered, err)
+	}
+	scope.Inbox = ""
+	offered, err = db.Offer(t.Context(), scope, 10, func(e openmail.Event) bool { return e.Inbox == "inb_2" }, 10)
+	if err != nil || len(offered) != 2 || offered[0].Position != 1 || offered[1].Position != 4 {
+		t.Errorf("of the other inbox: %+v, %v", offered, err)
+	}
+}
+
 // TestNoStatementScansATable asks SQLite how it would run every statement that
 // a round through the store has prepared.
 func TestNoStatementScansATable(t *testing.T) {
@@ -205,7 +268,7 @@ func TestNoStatementScansATable(t *testing.T) {
 	everyStatement(t, db)
 	for statement, plan := range db.plans(t) {
 		for _, step := range plan {
-			if strings.HasPrefix(step, "SCAN") && !strings.Contains(statement, "1 = 0") && !slices.Contains([]string{
+			if strings.HasPrefix(step, "SCAN") && !strings.Contains(statement, "1 = 0") && !strings.Contains(statement, "from (select") && !slices.Contains([]string{
 				"SCAN a", "SCAN account", // as many as there are customers
 				"SCAN CONSTANT ROW", "SCAN event USING COVERING INDEX event_waiting", // what is under way
 			}, step) {
@@ -213,6 +276,9 @@ func TestNoStatementScansATable(t *testing.T) {
 			}
 		}
 		if strings.HasPrefix(statement, "select m.id") && strings.Contains(statement, "where m.thread_id = ") && !slices.Contains(plan, "SEARCH m USING INDEX message_of_thread (thread_id=?)") {
+			t.Errorf("%v: %s", plan, statement)
+		}
+		if strings.Contains(statement, "from (select * from event") && !slices.Contains(plan, "SEARCH event USING INDEX event_waiting (account_id=? AND state=? AND due_at>?)") {
 			t.Errorf("%v: %s", plan, statement)
 		}
 		if strings.HasPrefix(statement, "select count(*) from message") && !strings.Contains(plan[0], "COVERING INDEX message_of_inbox") {
@@ -287,4 +353,16 @@ func (db *DB) plans(t *testing.T) map[string][]string {
 		}
 	}
 	return plans
+}
+
+func TestEveryConnectionHasTheSettingsThatDurabilityAndSizeRestOn(t *testing.T) {
+	db := openForDisk(t)
+	for name, pool := range map[string]*sql.DB{"writers": db.writers, "readers": db.readers} {
+		for pragma, want := range map[string]string{"page_size": "2048", "journal_mode": "wal", "synchronous": "2", "wal_autocheckpoint": "0"} {
+			var got string
+			if err := pool.QueryRowContext(t.Context(), "pragma "+pragma).Scan(&got); err != nil || got != want {
+				t.Errorf("%s: %s is %s, %v", name, pragma, got, err)
+			}
+		}
+	}
 }

@@ -9,13 +9,6 @@ import (
 	"openmail/internal/intake"
 )
 
-func scanRule(s scanner) (r openmail.Rule, err error) {
-	var created int64
-	err = s.Scan(&r.ID, &r.Account, &r.Direction, &r.Type, &r.Value, &created)
-	r.CreatedAt = moment(created)
-	return r, err
-}
-
 // PolicyFor implements intake.Store.
 func (db *DB) PolicyFor(ctx context.Context, scope openmail.Scope, authors []string) (openmail.Policy, error) {
 	var values []string
@@ -26,7 +19,7 @@ func (db *DB) PolicyFor(ctx context.Context, scope openmail.Scope, authors []str
 		if len(values) == 0 {
 			return q.and(" and 1 = 0")
 		}
-		q.and(" and value in (").arg(values[0])
+		q.and(" and r.value in (").arg(values[0])
 		for _, v := range padded(values)[1:] {
 			q.and(",").arg(v)
 		}
@@ -48,19 +41,31 @@ func (db *DB) Policy(ctx context.Context, scope openmail.Scope) (openmail.Policy
 	return db.policy(ctx, scope, func(q *query) *query { return q })
 }
 
+// policy reads the mode and the rules at once: every mail asks for them.
 func (db *DB) policy(ctx context.Context, scope openmail.Scope, only func(*query) *query) (p openmail.Policy, err error) {
-	mode := newQuery("select policy_mode from account where id = ").arg(scope.Account).within(scope, "id", "")
-	if err := db.row(ctx, mode.text(), mode.args, &p.Mode); err != nil {
-		return p, orNotFound(err, "account")
-	}
-	q := only(newQuery("select id, account_id, direction, type, value, created_at from rule where direction = 'inbound'").
-		within(scope, "account_id", "")).and(" order by id")
+	q := only(newQuery(`select a.policy_mode, coalesce(r.id, ''), coalesce(r.account_id, ''), coalesce(r.direction, ''),
+		coalesce(r.type, ''), coalesce(r.value, ''), coalesce(r.created_at, 0)
+		from account a left join rule r on r.account_id = a.id and r.direction = 'inbound'`)).
+		and(" where a.id = ").arg(scope.Account).within(scope, "a.id", "").and(" order by r.id")
 	rows, err := db.query(ctx, q.text(), q.args...)
 	if err != nil {
-		return p, fmt.Errorf("read the rules: %w", err)
+		return p, fmt.Errorf("read the policy: %w", err)
 	}
-	p.Rules, err = collect(rows, scanRule)
-	return p, err
+	p.Rules, err = collect(rows, func(s scanner) (r openmail.Rule, err error) {
+		var created int64
+		err = s.Scan(&p.Mode, &r.ID, &r.Account, &r.Direction, &r.Type, &r.Value, &created)
+		r.CreatedAt = moment(created)
+		return r, err
+	})
+	switch {
+	case err != nil:
+		return p, fmt.Errorf("read the policy: %w", err)
+	case len(p.Rules) == 0:
+		return p, notFound("account")
+	case p.Rules[0].ID == "": // the account's row alone
+		p.Rules = nil
+	}
+	return p, nil
 }
 
 // PutPolicy implements mailbox.Policies.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 )
 
@@ -24,8 +23,8 @@ type Retention struct {
 const (
 	checkpointEvery = 2 * time.Second
 	sweepEvery      = 10 * time.Minute
-	sweepBatch      = 500  // rows removed in one transaction
-	maxWAL          = 8192 // pages after which the writer itself must wait for a checkpoint
+	sweepBatch      = 500   // rows removed in one transaction
+	maxWAL          = 16384 // pages after which the writer itself must wait for a checkpoint
 	orphanAge       = time.Hour
 )
 
@@ -93,8 +92,8 @@ func (db *DB) Sweep(ctx context.Context, now time.Time) (removed int64, err erro
 	}{
 		{1, sweepQuarantine}, // each mail has its own time
 		{r.Events, sweepEvents},
-		{r.Messages, sweepMessages},
-		{r.Trash, sweepTrash},
+		{r.Messages, db.sweepMessages},
+		{r.Trash, db.sweepTrash},
 	} {
 		if s.keep == 0 {
 			continue
@@ -140,41 +139,44 @@ func (t *tx) removeEvents(which string, args ...any) (int64, error) {
 	return t.exec("delete from event where id in ("+which+")", args...)
 }
 
-func sweepMessages(t *tx, before int64) (int64, error) {
-	return t.removeMessages("select id, thread_id, event_id from message where created_at < $1 order by created_at limit $2", before)
+func (db *DB) sweepMessages(t *tx, before int64) (int64, error) {
+	return db.removeMessages(t, "where created_at < $1 order by created_at limit $2", before)
 }
 
-func sweepTrash(t *tx, before int64) (int64, error) {
-	return t.removeMessages(`select m.id, m.thread_id, m.event_id from message m join thread t on t.id = m.thread_id
-		where t.trashed_at > 0 and t.trashed_at < $1 limit $2`, before)
+func (db *DB) sweepTrash(t *tx, before int64) (int64, error) {
+	return db.removeMessages(t, "where thread_id in (select id from thread where trashed_at > 0 and trashed_at < $1) limit $2", before)
 }
 
-// removeMessages removes messages with their events, and threads that they
-// leave empty.
-func (t *tx) removeMessages(which string, before int64) (int64, error) {
-	rows, err := t.query(which, before, sweepBatch)
+// removeMessages removes messages with their events, a batch of those that
+// which chooses by arg, and threads that they leave empty.
+func (db *DB) removeMessages(t *tx, which string, arg any) (int64, error) {
+	rows, err := t.query("select id, account_id, thread_id, event_id from message "+which, arg, sweepBatch)
 	if err != nil {
 		return 0, err
 	}
-	type gone struct{ id, thread, event string }
-	all, err := collect(rows, func(s scanner) (g gone, err error) { return g, s.Scan(&g.id, &g.thread, &g.event) })
+	type gone struct{ id, account, thread, event string }
+	all, err := collect(rows, func(s scanner) (g gone, err error) { return g, s.Scan(&g.id, &g.account, &g.thread, &g.event) })
 	if err != nil {
 		return 0, err
 	}
-	var threads []string
+	threads, accounts := map[string]bool{}, map[string]bool{}
 	for _, g := range all {
-		threads = append(threads, g.thread)
+		threads[g.thread], accounts[g.account] = true, true
 		if err := t.each([]any{g.id}, "delete from message where id = $1").
 			then([]any{g.event}, "delete from attempt where event_id = $1", "delete from event where id = $1").err; err != nil {
 			return 0, err
 		}
 	}
-	slices.Sort(threads)
-	for _, thread := range slices.Compact(threads) {
+	for thread := range threads {
 		if err := t.each([]any{thread}, afterRemoval()...).err; err != nil {
 			return 0, err
 		}
 	}
+	t.committed(func() {
+		for account := range accounts {
+			db.tail.forget(account)
+		}
+	})
 	return int64(len(all)), nil
 }
 
