@@ -192,6 +192,10 @@ func (s Subscription) Inboxes() []string {
 	return slices.Clone(s.inboxes)
 }
 
+// Listed is how many inboxes the subscription names: those wanted, or where all
+// are wanted those left out.
+func (s Subscription) Listed() int { return len(s.inboxes) }
+
 // Types lists the event types wanted; empty means all of them.
 func (s Subscription) Types() []EventType {
 	if s.allTypes {

@@ -44,9 +44,8 @@ type session struct {
 	ending         atomic.Pointer[fault]
 
 	// These belong to the reader.
-	budget   budget
-	spoke    bool // a text message came: the stack has grown
-	excluded int  // inboxes unsubscribed from
+	budget budget
+	spoke  bool // a text message came: the stack has grown
 
 	mu sync.Mutex
 	cursor

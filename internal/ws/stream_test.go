@@ -270,3 +270,29 @@ func TestALargeEventArrivesWhole(t *testing.T) {
 	c.quiet()
 	w.until(t, "its receipt came", func() bool { return len(w.receipts) == 1 })
 }
+
+func TestUnsubscribingIsBoundedByWhatIsLeftOutNotByHowOftenItIsSaid(t *testing.T) {
+	w := newWorld()
+	c := dial(t, w.start(t), "om_a")
+	c.subscribe()
+	again := strings.Repeat(`"inb_a1",`, 800) + `"inb_a1"`
+	for range 3 {
+		c.say(`{"type":"unsubscribe","inbox_ids":[` + again + `]}`)
+		c.expect(`{"type":"unsubscribed","inbox_ids":[` + again + `]}`)
+	}
+	c.say(`{"type":"unsubscribe","inbox_ids":["` + strings.Repeat("x", 65) + `"]}`)
+	c.next()
+	for page := range 3 {
+		var ids []string
+		for i := range 900 {
+			ids = append(ids, fmt.Sprintf(`"inb_%d_%d"`, page, i))
+		}
+		c.say(`{"type":"unsubscribe","inbox_ids":[` + strings.Join(ids, ",") + `]}`)
+		if page < 2 {
+			c.next()
+		}
+	}
+	c.expectError("too many exceptions")
+	w.add("inb_a1")
+	c.expectEvents(w.add("inb_a2"))
+}

@@ -13,6 +13,7 @@ import (
 const (
 	// maxInboxes and maxTypes bound what one subscription lists.
 	maxInboxes = 2000
+	maxID      = 64 // bytes of an inbox's id; ours have 30
 	maxTypes   = 50
 	maxType    = 64 // bytes of an event type's name
 )
@@ -234,54 +235,40 @@ func (s *session) takeOffers(at start) {
 	}
 }
 
-// unsubscribe narrows the subscription. What is not the client's own it never
-// had, so that is left out.
+// unsubscribe narrows the subscription. It asks the store for nothing: to leave
+// out what is not the client's own changes nothing.
 func (s *session) unsubscribe(m said) error {
-	inboxes, err := s.ownedOf(m.InboxIDs)
-	if err != nil {
-		return s.failed("checking what to unsubscribe from", err)
-	}
-	if s.excluded += len(inboxes); s.excluded > maxInboxes {
-		return s.complain("too many exceptions: unsubscribe from everything and list what you want")
-	}
+	inboxes := slices.DeleteFunc(slices.Clone(m.InboxIDs), func(id string) bool { return len(id) > maxID })
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
-	if len(inboxes) > 0 || len(m.InboxIDs) == 0 {
-		s.narrow(inboxes)
-	}
 	if s.conn.closing.Load() {
 		return nil
 	}
-	return s.conn.finish(appendFrame(nil, ws.OpText, unsubscribedMessage(m.InboxIDs)))
+	reply := unsubscribedMessage(m.InboxIDs)
+	if (len(inboxes) > 0 || len(m.InboxIDs) == 0) && !s.narrow(inboxes) {
+		reply = errorMessage("too many exceptions: unsubscribe from everything and list what you want")
+	}
+	return s.conn.finish(appendFrame(nil, ws.OpText, reply))
 }
 
-// narrow takes inboxes out of the subscription; none means everything. conn.mu
+// narrow takes inboxes out of the subscription; none means everything. It
+// reports false, and changes nothing, when too many would be left out. conn.mu
 // is held.
-func (s *session) narrow(inboxes []string) {
+func (s *session) narrow(inboxes []string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sub := s.sub.Without(inboxes); !same(s.sub, sub) {
+	sub := s.sub.Without(inboxes)
+	if sub.Listed() > maxInboxes {
+		return false
+	}
+	if !same(s.sub, sub) {
 		s.cursor.change(sub)
 	}
-	if !s.sub.Active() {
-		s.excluded = 0
+	if !sub.Active() {
 		s.offers, s.offerBytes = nil, 0
 		s.silence()
 	}
-}
-
-// ownedOf returns those of the inboxes that the key reaches.
-func (s *session) ownedOf(ids []string) (owned []string, err error) {
-	for _, id := range ids {
-		own, err := s.owns(id)
-		if err != nil {
-			return nil, err
-		}
-		if own {
-			owned = append(owned, id)
-		}
-	}
-	return owned, nil
+	return true
 }
 
 // owns reports whether the key reaches an inbox.
