@@ -37,17 +37,23 @@ func (a *Access) First(ctx context.Context, rootKey string) (token string, creat
 	return token, true, nil
 }
 
-// firstToken checks a key that the operator chose. How hard it is to guess is
-// their affair; app warns of one that is shorter than those made here.
+// firstToken is the key that the operator chose, or a new one.
 func firstToken(rootKey string) (string, error) {
 	if rootKey == "" {
 		return NewToken(), nil
 	}
+	return rootKey, CheckRootKey(rootKey)
+}
+
+// CheckRootKey reports whether First would take a key that the operator chose;
+// openmail.CodeBadRequest. How hard it is to guess is their affair; app warns
+// of one that is shorter than those made here.
+func CheckRootKey(rootKey string) error {
 	const shortest = len(TokenPrefix) + 4
 	printable := !strings.ContainsFunc(rootKey, func(r rune) bool { return r <= ' ' || r > '~' })
 	if !strings.HasPrefix(rootKey, TokenPrefix) || len(rootKey) < shortest || len(rootKey) > maxToken || !printable {
-		return "", openmail.Errorf(openmail.CodeBadRequest,
+		return openmail.Errorf(openmail.CodeBadRequest,
 			"The root key must begin with %s and have %d to %d printable ASCII characters in all.", TokenPrefix, shortest, maxToken)
 	}
-	return rootKey, nil
+	return nil
 }

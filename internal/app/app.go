@@ -261,6 +261,13 @@ func (a *App) firstKey(ctx context.Context) error {
 	if err != nil || len(accounts) > 0 {
 		return err
 	}
+	// One that would be refused must not reach the file, where the next start
+	// would find it.
+	if given := a.config.RootKey; given != "" {
+		if e, ok := errors.AsType[*openmail.Error](access.CheckRootKey(given)); ok {
+			return fmt.Errorf("OPENMAIL_ROOT_KEY: %s", e.Message)
+		}
+	}
 	key, err := a.folder.rootKey(a.config.RootKey)
 	if err != nil {
 		return err
@@ -269,7 +276,7 @@ func (a *App) firstKey(ctx context.Context) error {
 		a.logger.Warn("server.root_key", "warning", "the root key is short: one of 24 random characters or more cannot be guessed")
 	}
 	if _, _, err := a.access.First(ctx, key); err != nil {
-		return fmt.Errorf("OPENMAIL_ROOT_KEY: %w", err)
+		return fmt.Errorf("make the first account: %w", err)
 	}
 	a.newKey = key
 	return nil

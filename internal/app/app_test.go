@@ -232,6 +232,19 @@ func TestAServerThatCannotStartSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestARootKeyThatIsRefusedIsNotKept(t *testing.T) {
+	dir := t.TempDir()
+	_, err := app.New(t.Context(), config(t, dir, map[string]string{"OPENMAIL_ROOT_KEY": "not-a-key"}), "test", slog.New(slog.DiscardHandler))
+	if want := "OPENMAIL_ROOT_KEY: The root key must begin with om_"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Fatalf("error %v, want %q…", err, want)
+	}
+	s := serve(t, config(t, dir, nil))
+	defer func() { check(t, s.stop()) }()
+	if !strings.HasPrefix(s.NewKey(), "om_") {
+		t.Errorf("the next start made the key %q", s.NewKey())
+	}
+}
+
 func TestBadSettingsNameTheSettingAndWhatIsAllowed(t *testing.T) {
 	for env, value := range map[string]string{
 		"OPENMAIL_HTTP": "8025", "OPENMAIL_DOMAIN": "jane@x", "OPENMAIL_PUBLIC_URL": "ftp://x", "OPENMAIL_DATABASE": "mysql://x",
