@@ -359,38 +359,28 @@ func (t *tx) lose(scope openmail.Scope, r dispatch.Receipt, rules delivery.Rules
 	return t.settle(e, next)
 }
 
-// Offer implements dispatch.Receipts.
+// Offer implements dispatch.Receipts. As with Redeliver, a reader looks for what
+// may be offered: of a long backlog only its beginning.
 func (db *DB) Offer(ctx context.Context, scope openmail.Scope, upTo openmail.Position, wanted func(openmail.Event) bool, limit int) (offered []openmail.Event, err error) {
+	found, err := db.overdue(ctx, scope, upTo, wanted, limit)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
 	err = db.w.write(ctx, func(t *tx) error {
 		offered = offered[:0]
-		q := newQuery("select "+fullColumns+fullFrom+" where e.account_id = ").arg(scope.Account).
-			and(" and e.state = 'due' and e.due_at > 0 and e.seq <= ").arg(int64(upTo)).
-			within(scope, "e.account_id", "e.inbox_id").and(" order by e.due_at limit ").arg(limit).and(t.w.dialect.claimOf("e"))
-		rows, err := t.query(q.text(), q.args...)
-		if err != nil {
-			return err
-		}
-		found, err := db.events(ctx, rows)
-		if err != nil || len(found) == 0 {
-			return err
-		}
 		rules, err := t.rulesOf(scope.Account, db.cfg.Rules)
 		if err != nil {
 			return err
 		}
-		for _, e := range found {
-			if !wanted(e) {
-				continue
-			}
+		due, err := db.locked(ctx, t, scope, dispatch.Filter{State: openmail.StateDue}, found)
+		if err != nil {
+			return err
+		}
+		for _, e := range due {
 			in := delivery.Input{Kind: delivery.Offered, At: time.Now(), Route: delivery.Route{Socket: true}}
-			next, changed := rules.Next(e.Delivery, in)
-			if !changed {
-				continue
-			}
-			if err := t.settle(e, next); err != nil {
+			if e, err = t.give(e, rules, in); err != nil {
 				return err
 			}
-			e.Delivery = next
 			offered = append(offered, e)
 		}
 		return nil
@@ -398,8 +388,66 @@ func (db *DB) Offer(ctx context.Context, scope openmail.Scope, upTo openmail.Pos
 	if err != nil {
 		return nil, fmt.Errorf("offer: %w", err)
 	}
-	slices.SortFunc(offered, func(a, b openmail.Event) int { return int(a.Position - b.Position) })
 	return offered, nil
+}
+
+// overdue finds the positions of events that wait for a post and are wanted,
+// among the maxScan that fall due first.
+func (db *DB) overdue(ctx context.Context, scope openmail.Scope, upTo openmail.Position, wanted func(openmail.Event) bool, limit int) (found []openmail.Position, err error) {
+	q := newQuery("select "+eventColumns+" from (select * from event where account_id = ").arg(scope.Account).
+		and(" and state = 'due' and due_at > 0 order by due_at limit ").arg(maxScan).and(") e where e.seq <= ").arg(int64(upTo)).
+		within(scope, "e.account_id", "e.inbox_id").and(" order by e.due_at limit ").arg(limit)
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return nil, fmt.Errorf("look for what to offer: %w", err)
+	}
+	all, err := collect(rows, scanEvent)
+	if err != nil {
+		return nil, fmt.Errorf("look for what to offer: %w", err)
+	}
+	for _, e := range all {
+		if wanted(e) {
+			found = append(found, e.Position)
+		}
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+// locked reads those of the events at positions that lie within a scope and
+// match a filter, to be changed, until their payloads fill a page.
+func (db *DB) locked(ctx context.Context, t *tx, scope openmail.Scope, f dispatch.Filter, at []openmail.Position) (all []openmail.Event, err error) {
+	for size := 0; len(at) > 0 && size < maxPage; at = at[1:] {
+		q := newQuery("select "+fullColumns+fullFrom+" where e.account_id = ").arg(scope.Account).and(" and e.seq = ").arg(int64(at[0])).
+			within(scope, "e.account_id", "e.inbox_id").filtered(f).and(t.w.dialect.lockOf("e"))
+		rows, err := t.query(q.text(), q.args...)
+		if err != nil {
+			return nil, err
+		}
+		one, err := db.events(ctx, rows)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range one {
+			size += len(e.Payload)
+		}
+		all = append(all, one...)
+	}
+	return all, nil
+}
+
+// give gives an input to an event's delivery, and returns the event as it is
+// then.
+func (t *tx) give(e openmail.Event, rules delivery.Rules, in delivery.Input) (openmail.Event, error) {
+	next, changed := rules.Next(e.Delivery, in)
+	if !changed {
+		return e, nil
+	}
+	if err := t.settle(e, next); err != nil {
+		return e, err
+	}
+	e.Delivery = next
+	return e, nil
 }
 
 // Redeliver implements dispatch.Receipts. What matches is looked for by a
@@ -435,7 +483,7 @@ func (db *DB) matching(ctx context.Context, scope openmail.Scope, f dispatch.Fil
 }
 
 // redeliver takes those of the events that still match through
-// delivery.Redeliver, until their payloads fill a page.
+// delivery.Redeliver.
 func (db *DB) redeliver(ctx context.Context, t *tx, scope openmail.Scope, f dispatch.Filter, found []openmail.Position, listening dispatch.Listening) (again []openmail.Event, err error) {
 	rules, err := t.rulesOf(scope.Account, db.cfg.Rules)
 	if err != nil {
@@ -445,28 +493,16 @@ func (db *DB) redeliver(ctx context.Context, t *tx, scope openmail.Scope, f disp
 	if err != nil {
 		return nil, err
 	}
-	for size := 0; len(found) > 0 && size < maxPage; found = found[1:] {
-		q := newQuery("select "+fullColumns+fullFrom+" where e.account_id = ").arg(scope.Account).and(" and e.seq = ").arg(int64(found[0])).
-			within(scope, "e.account_id", "e.inbox_id").filtered(f).and(t.w.dialect.lockOf("e"))
-		rows, err := t.query(q.text(), q.args...)
-		if err != nil {
+	all, err := db.locked(ctx, t, scope, f, found)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range all {
+		route := delivery.Route{Socket: listening(e.Account, e.Inbox, e.Type), Webhook: webhook}
+		if e, err = t.give(e, rules, delivery.Input{Kind: delivery.Redeliver, At: time.Now(), Route: route}); err != nil {
 			return nil, err
 		}
-		one, err := db.events(ctx, rows)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range one {
-			route := delivery.Route{Socket: listening(e.Account, e.Inbox, e.Type), Webhook: webhook}
-			next, changed := rules.Next(e.Delivery, delivery.Input{Kind: delivery.Redeliver, At: time.Now(), Route: route})
-			if changed {
-				if err := t.settle(e, next); err != nil {
-					return nil, err
-				}
-				e.Delivery = next
-			}
-			again, size = append(again, e), size+len(e.Payload)
-		}
+		again = append(again, e)
 	}
 	return again, nil
 }

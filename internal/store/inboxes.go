@@ -81,8 +81,22 @@ func (db *DB) UpdateInbox(ctx context.Context, scope openmail.Scope, in openmail
 	})
 }
 
-// DeleteInbox implements mailbox.Inboxes.
+// DeleteInbox implements mailbox.Inboxes. Most of the messages go before, in
+// batches, lest a large inbox keep the writer from everybody's mail; the rest,
+// and what has come meanwhile, goes with the inbox.
 func (db *DB) DeleteInbox(ctx context.Context, scope openmail.Scope, id string, at time.Time) error {
+	if _, err := db.Inbox(ctx, scope, id); err != nil {
+		return err
+	}
+	for n := int64(sweepBatch); n == sweepBatch; {
+		err := db.w.write(ctx, func(t *tx) (err error) {
+			n, err = db.removeMessages(t, "where inbox_id = $1 limit $2", id)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("empty the inbox: %w", err)
+		}
+	}
 	return db.w.write(ctx, func(t *tx) error {
 		var account string
 		q := newQuery("select account_id from inbox where id = ").arg(id).within(scope, "account_id", "id")
