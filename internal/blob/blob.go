@@ -11,13 +11,19 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"openmail"
 )
 
 // Files is a folder of blobs. A name may hold letters, digits, "_" and "-".
-type Files struct{ root *os.Root }
+type Files struct {
+	root *os.Root
+
+	mu      sync.Mutex
+	durable map[string]bool // the subfolders whose names are known to be on disk
+}
 
 // NewFiles opens a folder, which is made if it is not there. Close it.
 func NewFiles(dir string) (*Files, error) {
@@ -28,7 +34,7 @@ func NewFiles(dir string) (*Files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the folder for bodies: %w", err)
 	}
-	return &Files{root}, nil
+	return &Files{root: root, durable: map[string]bool{}}, nil
 }
 
 // Close closes the folder.
@@ -55,16 +61,23 @@ func (f *Files) Put(_ context.Context, name string, data []byte) error {
 	return f.sync(dir)
 }
 
-// folder makes a subfolder that will outlive a crash.
+// folder makes a subfolder that will outlive a crash. One that is there already
+// may be no older than a process that was killed before its name was on disk,
+// so the first use of each by this process makes sure.
 func (f *Files) folder(dir string) error {
-	err := f.root.Mkdir(dir, 0o700)
-	if errors.Is(err, fs.ErrExist) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.durable[dir] {
 		return nil
 	}
-	if err != nil {
+	if err := f.root.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make a folder for bodies: %w", err)
 	}
-	return f.sync(".")
+	if err := f.sync("."); err != nil {
+		return err
+	}
+	f.durable[dir] = true
+	return nil
 }
 
 func (f *Files) write(name string, data []byte) error {

@@ -2,10 +2,12 @@ package blob_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,6 +37,30 @@ func TestABlobIsReadAsItWasWritten(t *testing.T) {
 		got, err := io.ReadAll(r)
 		if string(got) != text || err != nil || r.Close() != nil {
 			t.Errorf("read %q, %v; want %q", got, err, text)
+		}
+	}
+}
+
+func TestManyBlobsOfOneFolderAreWrittenAtATime(t *testing.T) {
+	f, _ := open(t)
+	var writers sync.WaitGroup
+	for i := range 16 {
+		writers.Go(func() {
+			name := fmt.Sprintf("msg_%02d_ab", i)
+			if err := f.Put(t.Context(), name, []byte(name)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	writers.Wait()
+	for i := range 16 {
+		name := fmt.Sprintf("msg_%02d_ab", i)
+		r, err := f.Open(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(r); string(got) != name || err != nil || r.Close() != nil {
+			t.Errorf("%s is %q, %v", name, got, err)
 		}
 	}
 }
