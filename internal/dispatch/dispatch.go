@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"openmail"
+	"openmail/internal/delivery"
 )
 
 // Poster makes one post.
@@ -22,12 +23,15 @@ type Poster interface {
 
 // How the dispatcher works.
 const (
-	perEndpoint  = 8               // posts in flight to one endpoint
-	maxInFlight  = 512             // posts in flight in all
-	breakAfter   = 5               // failures in a row after which an endpoint is only probed
-	lookEvery    = 5 * time.Second // for what other processes file, and for what nobody was told of
-	restAfter    = time.Second     // a lane that fails, or finds nothing to do, rests
+	perEndpoint  = 8           // posts in flight to one endpoint
+	maxInFlight  = 512         // posts in flight in all
+	breakAfter   = 5           // failures in a row after which an endpoint is only probed
+	restAfter    = time.Second // a lane that fails, or finds nothing to do, rests
 	stopPatience = 15 * time.Second
+
+	// lookEvery is how often every lane looks, for what other processes file
+	// and for what it was not told of. Nothing armed falls due sooner.
+	lookEvery = delivery.MinDeadline
 )
 
 // Config is what a Dispatcher needs.
@@ -102,8 +106,8 @@ func (d *Dispatcher) look(ctx context.Context) {
 }
 
 // Filed says that an account has a new event in that state. It does not block.
-// A lane that is there already has a timer, which what was armed just now will
-// not precede: it is left in peace.
+// A lane that is there already is left in peace by what was armed just now:
+// where its timer is set for later, it looks in time all the same (lookEvery).
 func (d *Dispatcher) Filed(account string, s openmail.State) {
 	switch s {
 	case openmail.StateDue:

@@ -16,6 +16,7 @@ import (
 	"openmail"
 	"openmail/api"
 	"openmail/internal/blob"
+	"openmail/internal/delivery"
 	"openmail/internal/dispatch"
 	"openmail/internal/id"
 	"openmail/internal/intake"
@@ -132,7 +133,13 @@ func check(t testing.TB, err error) {
 // account makes an account with an inbox, and a webhook if it is wanted.
 func (w *world) account(webhook bool) openmail.Inbox {
 	w.t.Helper()
-	a := openmail.Account{ID: id.New(openmail.PrefixAccount), ReceiptDeadline: 10 * time.Second, CreatedAt: time.Now()}
+	return w.accountOf(10*time.Second, webhook)
+}
+
+// accountOf is account with another deadline for receipts.
+func (w *world) accountOf(deadline time.Duration, webhook bool) openmail.Inbox {
+	w.t.Helper()
+	a := openmail.Account{ID: id.New(openmail.PrefixAccount), ReceiptDeadline: deadline, CreatedAt: time.Now()}
 	k := openmail.Key{ID: id.New(openmail.PrefixKey), Account: a.ID, CreatedAt: time.Now()}
 	check(w.t, w.db.CreateAccount(w.t.Context(), openmail.Operator(), a, k, sha256.Sum256([]byte(a.ID))))
 	in := openmail.Inbox{ID: id.New(openmail.PrefixInbox), Account: a.ID, Address: a.ID + "@openmail.test", CreatedAt: time.Now()}
@@ -255,6 +262,29 @@ func TestAnArmedEventWithoutAReceiptFallsBackAtItsDeadline(t *testing.T) {
 		}
 		if d := w.delivery(in, filed.Event); d.Channel != openmail.ChannelWebhook || d.Attempts != 2 {
 			t.Errorf("in the end: %+v", d)
+		}
+	})
+}
+
+func TestALaneThatSleepsForARetryStillSeesAShortDeadline(t *testing.T) {
+	answer := func(_ context.Context, p dispatch.Post) openmail.Attempt {
+		if p.Event.Position == 1 {
+			return openmail.Attempt{Status: 503, Outcome: openmail.OutcomeRefused}
+		}
+		return openmail.Attempt{Status: 200, Outcome: openmail.OutcomeDelivered}
+	}
+	bubble(t, answer, func(t *testing.T, w *world) {
+		in := w.accountOf(delivery.MinDeadline, true)
+		w.mail(in) // refused: the lane sleeps for 30 s
+		time.Sleep(time.Second)
+		w.listeners.Join(in.Account, &socket{})
+		start := time.Now()
+		w.mail(in)
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		posts := w.endpoint.seen()
+		if len(posts) != 2 || posts[1].at.Sub(start) > delivery.MinDeadline+100*time.Millisecond {
+			t.Errorf("armed at %v, posts %+v", start, posts)
 		}
 	})
 }
