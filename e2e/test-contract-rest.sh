@@ -1,0 +1,298 @@
+# Every route of the REST interface with curl: its exact status, the spelling of
+# its fields, and its errors.
+. "$(dirname "$0")/lib.sh"
+
+start_server --webhook-allow 127.0.0.0/8
+start_receiver 200
+
+# keys FIELD… checks the names of BODY's fields, in any order.
+keys() { holds '(keys_unsorted | sort) == ($names | split(" ") | sort)' --arg names "$*"; }
+
+# is_error CODE [FIELD] checks the body of an error.
+is_error() {
+  holds '.error == $code and (.message | length > 0) and (.requestId | startswith("req_")) and (.field // "") == $field' --arg code "$1" --arg field "${2:-}"
+  has "$WORK/header" "^X-Request-Id: $(field .requestId)" || fail "another request id in the header"
+}
+
+inbox_fields="id address displayName createdAt"
+message_fields="id threadId inboxId direction fromAddr toAddr headerTo deliveryRole cc subject bodyText bodyHtml attachments status createdAt
+rfcMessageId inReplyTo references rawUrl sizeBytes envelope hiddenText defects partial"
+message_fields=$(tr '\n' ' ' <<<"$message_fields" | sed 's/ $//')
+event_fields="id type inboxId threadId messageId state reason channel attempts nextAttemptAt occurredAt deliveredAt"
+
+# Without a key, or with a bad one.
+root=$KEY
+for KEY in "" om_nothing "$root "x; do
+  want 401 GET /v1/inboxes
+  is_error unauthorized
+done
+KEY=$root
+curl -sS -o "$WORK/body" -D "$WORK/header" -w '%{http_code}' "$BASE/v1/inboxes" | grep -q 401
+want 404 GET /v1/nothing
+is_error not_found
+want 405 DELETE /v1/events
+has "$WORK/header" '^Allow: GET'
+
+# System.
+for path in /health /ready; do
+  [ "$(curl -sS -o /dev/null -w '%{http_code}' "$BASE$path")" = 200 ]
+done
+want 200 GET /v1/me
+keys customerId plan apiKeyScope mcpScopes
+holds '.apiKeyScope == "account" and .mcpScopes == null'
+want 200 GET /openapi.json
+holds '.openapi | startswith("3.1")'
+routes=$(field '[.paths[] | keys[] | select(. != "parameters")] | length')
+
+# Inboxes.
+want 201 POST /v1/inboxes
+keys $inbox_fields
+holds '.address | test("^[a-z0-9]{8}@openmail[.]localhost$")'
+want 201 POST /v1/inboxes '{}'
+want 201 POST /v1/inboxes '{"mailboxName":"jane","displayName":"Jane Doe"}'
+keys $inbox_fields
+holds '.address == "jane@openmail.localhost" and .displayName == "Jane Doe" and (.createdAt | test("[.][0-9]{3}Z$"))'
+INBOX=$(field .id) ADDRESS=$(field .address)
+want 409 POST /v1/inboxes '{"mailboxName":"jane"}'
+is_error address_taken mailboxName
+for name in ab Jane -jane jane- 'ja ne' "$(printf 'a%.0s' {1..31})"; do
+  want 400 POST /v1/inboxes "{\"mailboxName\":\"$name\"}"
+  is_error invalid_mailbox_name mailboxName
+done
+want 400 POST /v1/inboxes '{"domain":"example.org"}'
+is_error invalid_domain domain
+want 400 POST /v1/inboxes '{"nonsense":1}'
+is_error bad_request nonsense
+want 400 POST /v1/inboxes '{not json'
+is_error bad_request
+want 200 GET '/v1/inboxes?limit=1&offset=1'
+holds '(.data | length) == 1 and .total == 3'
+want 200 GET '/v1/inboxes?limit=1000'
+holds '.total == 3 and .data[0].id == $id' --arg id "$INBOX"
+for limit in 0 -1 many; do
+  want 400 GET "/v1/inboxes?limit=$limit"
+  is_error bad_request limit
+done
+want 200 GET "/v1/inboxes/$INBOX"
+keys $inbox_fields
+want 404 GET /v1/inboxes/inb_nothing
+is_error not_found
+want 200 PATCH "/v1/inboxes/$INBOX" '{"displayName":null}'
+holds '.displayName == null'
+want 200 PATCH "/v1/inboxes/$INBOX" '{"displayName":"J."}'
+holds '.displayName == "J."'
+want 404 PATCH /v1/inboxes/inb_nothing '{"displayName":"J."}'
+
+# Mail: a message with a file whose name has to be encoded, and an answer to it.
+printf 'some notes\n' >"$WORK/notes.txt"
+swaks --server "$SMTP" --from alice@example.com --to "$ADDRESS" --h-From 'Alice <alice@example.com>' --h-Subject 'Notes' \
+  --header 'Message-Id: <first@example.com>' --attach-type text/plain --attach-name 'my notes & more.txt' --attach "@$WORK/notes.txt" >/dev/null
+swaks --server "$SMTP" --from bob@example.com --to "$ADDRESS" --h-To 'other@example.net' --add-header "Cc: $ADDRESS" --h-Subject 'Re: Notes' \
+  --add-header 'In-Reply-To: <first@example.com>' >/dev/null
+want 200 GET "/v1/inboxes/$INBOX/messages"
+holds '.total == 2 and (.data | map(.subject) == ["Re: Notes", "Notes"])'
+holds 'all(.data[]; (keys_unsorted | sort) == ($names | split(" ") | sort))' --arg names "$message_fields"
+holds '.data[1] | .fromAddr == "Alice <alice@example.com>" and .toAddr == $to and .deliveryRole == "to" and .headerTo == $to and .direction == "inbound" and .status == "received"' --arg to "$ADDRESS"
+holds '.data[0] | .deliveryRole == "cc" and .headerTo == "other@example.net" and .cc == [$to] and .inReplyTo == "<first@example.com>"' --arg to "$ADDRESS"
+holds '.data[1].attachments[0] | .filename == "my notes & more.txt" and .contentType == "text/plain" and .sizeBytes == 11 and (.url | endswith("/my%20notes%20&%20more.txt"))'
+MESSAGE=$(field '.data[1].id') THREAD=$(field '.data[1].threadId') LINK=$(field '.data[1].attachments[0].url')
+holds '.data[0].threadId == .data[1].threadId'
+want 200 GET "/v1/inboxes/$INBOX/messages?direction=outbound"
+holds '.total == 0 and .data == []'
+want 400 GET "/v1/inboxes/$INBOX/messages?direction=sideways"
+is_error bad_request direction
+want 404 GET /v1/inboxes/inb_nothing/messages
+want 200 GET "/v1/messages/$MESSAGE"
+keys $message_fields
+want 404 GET /v1/messages/msg_nothing
+want 200 GET "/v1/messages/$MESSAGE/raw"
+has "$WORK/header" '^Content-Type: message/rfc822'
+has "$WORK/body" '^Message-Id: <first@example.com>'
+
+# Threads: both spellings, in the query and in the body.
+want 200 GET "/v1/inboxes/$INBOX/threads"
+holds '.total == 1 and (.data[0] | keys_unsorted | sort) == (["id","inboxId","subject","isRead","lastMessageAt","createdAt","messageCount"] | sort)'
+holds '.data[0] | .isRead == false and .messageCount == 2'
+want 200 GET "/v1/threads/$THREAD/messages"
+keys threadId inboxId subject isRead data
+holds '(.data | map(.subject)) == ["Notes", "Re: Notes"] and .isRead == false'
+for body in '{"is_read":true}' '{"isRead":true}'; do
+  want 200 PATCH "/v1/threads/$THREAD" '{"is_read":false}'
+  [ "$BODY" = '{"ok":true}' ] || holds '. == {"ok": true}'
+  want 200 PATCH "/v1/threads/$THREAD" "$body"
+  for query in is_read=true isRead=true; do
+    want 200 GET "/v1/inboxes/$INBOX/threads?$query"
+    holds '.total == 1 and .data[0].isRead'
+  done
+  want 200 GET "/v1/inboxes/$INBOX/threads?is_read=false"
+  holds '.total == 0'
+done
+want 400 PATCH "/v1/threads/$THREAD" '{}'
+is_error bad_request is_read
+want 404 PATCH /v1/threads/thr_nothing '{"is_read":true}'
+want 400 GET "/v1/inboxes/$INBOX/threads?is_read=perhaps"
+swaks --server "$SMTP" --from bob@example.com --to "$ADDRESS" --h-Subject 'again' --add-header 'References: <x@y> <first@example.com>' >/dev/null
+want 200 GET "/v1/threads/$THREAD/messages"
+holds '.isRead == false and (.data | length) == 3' # new mail: unread again
+
+# Attachments: a redirect to a link on the same origin that works without a key.
+want 302 GET "${LINK#"$BASE"}"
+signed=$(sed -n 's/^Location: //Ip' "$WORK/header" | tr -d '\r')
+case $signed in /v1/attachments/*signature=*) signed=$BASE$signed ;; "$BASE"/*signature=*) ;; *) fail "redirected to $signed" ;; esac
+unsigned() { curl -sS -o "$WORK/file" -w '%{http_code}' "$@"; }
+[ "$(unsigned "$signed")" = 200 ] && cmp "$WORK/file" "$WORK/notes.txt"
+[ "$(unsigned -L -H "Authorization: Bearer $KEY" "$LINK")" = 200 ] && cmp "$WORK/file" "$WORK/notes.txt"
+[ "$(unsigned "$LINK")" = 401 ]
+[ "$(unsigned "${signed/expires=1/expires=2}")" = 401 ]
+[ "$(unsigned "${signed/my%20notes/your%20notes}")" = 401 ]
+[ "$(unsigned "${signed%?????}AAAAA")" = 401 ]
+[ "$(unsigned "${signed/account=acc_/account=acc_x}")" = 401 ]
+want 404 GET "/v1/attachments/$MESSAGE/nothing.txt"
+is_error not_found
+
+# Events. Nobody listened: they failed, and can be sent again.
+want 200 GET '/v1/events?limit=2'
+holds '(.data | length) == 2 and (.next | type) == "string"'
+holds '(.data[0] | keys_unsorted | sort) == ($names | split(" ") | sort)' --arg names "$event_fields"
+holds '.data[0] | .state == "failed" and .reason == "no_route" and .type == "message.received"'
+EVENT=$(field '.data[0].id')
+want 200 GET "/v1/events?limit=2&cursor=$(field .next)"
+holds '(.data | length) == 1 and .next == null'
+want 400 GET '/v1/events?cursor=made-up'
+is_error bad_request cursor
+want 200 GET "/v1/events?state=failed&inboxId=$INBOX&type=message.received&since=2020-01-01T00:00:00Z"
+holds '(.data | length) == 3'
+want 200 GET '/v1/events?until=2020-01-01T00:00:00Z'
+holds '.data == [] and .next == null'
+want 400 GET '/v1/events?state=lost'
+want 200 GET "/v1/events/$EVENT"
+keys $event_fields payload
+holds '.payload.event == "message.received" and .payload.event_id == .id and .payload.inbox_id == .inboxId'
+want 404 GET /v1/events/evt_nothing
+want 200 GET "/v1/events/$EVENT/attempts"
+holds '. == {"data": []}'
+want 404 GET /v1/events/evt_nothing/attempts
+
+# The webhook: the secret is shown once.
+want 404 GET /v1/webhook
+want 400 POST /v1/webhook/test
+is_error no_webhook_url
+want 400 POST /v1/webhook/rotate-secret
+for url in ftp://example.com not-a-url http://169.254.169.254/ http://10.0.0.1/ 'http://[::ffff:10.0.0.1]/'; do
+  want 422 PUT /v1/webhook "{\"url\":\"$url\"}"
+  is_error invalid_webhook_url url
+done
+want 200 PUT /v1/webhook "{\"url\":\"$HOOK/hook\"}"
+keys url enabled disabledReason createdAt webhookSecret
+field .webhookSecret >"$WORK/secret"
+want 200 PUT /v1/webhook "{\"url\":\"$HOOK/hook\"}"
+keys url enabled disabledReason createdAt
+want 200 GET /v1/webhook
+holds '.enabled and .disabledReason == null'
+want 200 POST /v1/webhook/test
+keys ok message status tookMs response
+want 202 POST "/v1/events/$EVENT/redeliver"
+keys id state
+want 404 POST /v1/events/evt_nothing/redeliver
+want 202 POST /v1/events/redeliver '{"state":"failed"}'
+holds '. == {"count": 2}'
+wait_for "the posts" 10 posted 4
+jq -es 'all(.[]; .verified)' "$WORK/posts" >/dev/null
+want 200 GET "/v1/events/$EVENT/attempts"
+holds '.data[0] | (keys_unsorted | sort) == (["n","channel","at","tookMs","status","outcome","error","remote","response"] | sort)'
+want 200 POST /v1/webhook/next-secret
+keys webhookSecret
+want 200 POST /v1/webhook/activate-secret
+want 409 POST /v1/webhook/activate-secret
+is_error conflict
+want 200 POST /v1/webhook/rotate-secret
+keys webhookSecret
+want 204 DELETE /v1/webhook
+[ -z "$BODY" ]
+want 204 DELETE /v1/webhook '{}'
+
+# Policy and quarantine.
+want 200 GET /v1/policy
+holds '.scope == "account" and .inbound == {"mode":"none","effectiveMode":"none","rules":[]}'
+want 201 POST /v1/policy/rules '{"type":"block","value":"Example.ORG","direction":"inbound"}'
+keys id type value direction scope createdAt
+holds '.value == "example.org"'
+rule=$(field .id)
+want 409 POST /v1/policy/rules '{"type":"block","value":"example.org"}'
+is_error rule_exists value
+want 400 POST /v1/policy/rules '{"type":"block","value":"@@"}'
+swaks --server "$SMTP" --from spam@example.org --to "$ADDRESS" --h-Subject 'spam' >/dev/null
+swaks --server "$SMTP" --from more@example.org --to "$ADDRESS" --h-Subject 'more spam' >/dev/null
+want 200 GET /v1/quarantine
+holds '.total == 2 and (.data[0] | keys_unsorted | sort) == (["id","inboxId","fromAddr","subject","reason","ruleId","sizeBytes","createdAt","expiresAt"] | sort)'
+holds '.data[0] | .reason == "blocked_by_rule" and .ruleId == $rule' --arg rule "$rule"
+first=$(field '.data[1].id') second=$(field '.data[0].id')
+want 200 GET "/v1/quarantine/$first"
+want 200 POST "/v1/quarantine/$first/release"
+keys messageId threadId eventId
+want 200 GET "/v1/messages/$(field .messageId)"
+holds '.subject == "spam"'
+want 204 DELETE "/v1/quarantine/$second"
+want 404 GET "/v1/quarantine/$second"
+want 404 POST "/v1/quarantine/$second/release"
+want 204 DELETE "/v1/policy/rules/$rule"
+want 404 DELETE "/v1/policy/rules/$rule"
+want 200 PUT /v1/policy/mode '{"mode":"allowlist","direction":"inbound"}'
+holds '.inbound.mode == "allowlist"'
+want 400 PUT /v1/policy/mode '{"mode":"maybe","direction":"inbound"}'
+want 200 PUT /v1/policy '{"inbound":{"mode":"none","rules":[{"type":"allow","value":"a@b.co"}]}}'
+holds '.inbound.mode == "none" and (.inbound.rules | map(.value)) == ["a@b.co"]'
+
+# Keys: the token is shown once; an inbox key reaches its inbox.
+want 201 POST /v1/api-keys '{"name":"second"}'
+keys id name podId inboxId tokenPrefix last4 createdAt lastUsedAt token
+id=$(field .id)
+want 200 GET /v1/api-keys
+holds 'all(.data[]; has("token") | not) and (has("total") | not)'
+want 204 DELETE "/v1/api-keys/$id"
+want 404 DELETE /v1/api-keys/key_nothing
+want 201 POST "/v1/inboxes/$INBOX/api-keys" '{}'
+inbox_key=$(field .token) inbox_key_id=$(field .id)
+want 200 GET "/v1/inboxes/$INBOX/api-keys"
+holds '.data | length == 1'
+KEY=$inbox_key
+want 200 GET /v1/inboxes
+holds '.total == 1'
+want 200 GET /v1/me
+holds '.apiKeyScope.inboxId == $id' --arg id "$INBOX"
+for forbidden in "POST /v1/inboxes" "DELETE /v1/inboxes/$INBOX" "GET /v1/webhook" "POST /v1/webhook/rotate-secret" \
+  "GET /v1/policy" "GET /v1/api-keys" "POST /v1/inboxes/$INBOX/api-keys" "DELETE /v1/messages/$MESSAGE" "DELETE /v1/threads/$THREAD"; do
+  want 403 $forbidden
+  is_error forbidden
+done
+KEY=$root
+want 204 DELETE "/v1/inboxes/$INBOX/api-keys/$inbox_key_id"
+KEY=$inbox_key
+want 401 GET /v1/inboxes
+KEY=$root
+
+# Sockets and tickets.
+start_listener
+want 200 GET /v1/sockets
+holds '.data[0] | (keys_unsorted | sort) == (["id","remote","connectedAt","subscribed","inboxIds","eventTypes","behind","unconfirmed","lastReceiptAt"] | sort)'
+socket=$(field '.data[0].id')
+want 404 DELETE /v1/sockets/sck_nothing
+want 204 DELETE "/v1/sockets/$socket"
+want 201 POST /v1/ws/ticket
+keys ticket expiresAt
+want 426 GET /v1/ws
+
+# What is deleted is gone.
+want 204 DELETE "/v1/messages/$MESSAGE"
+want 404 GET "/v1/messages/$MESSAGE"
+[ "$(unsigned "$signed")" = 404 ]
+want 204 DELETE "/v1/threads/$THREAD"
+want 404 GET "/v1/threads/$THREAD/messages"
+want 204 DELETE "/v1/inboxes/$INBOX"
+want 404 GET "/v1/inboxes/$INBOX"
+want 200 GET /v1/inboxes
+holds '.total == 2'
+
+# Every route was asked for.
+asked=$(jq -rs '[.[] | select(.msg == "http.request" and .route != "none" and .route != "/openapi.json" and .status < 400) | .method + " " + .route] | unique | length' "$SERVER_LOG")
+[ "$asked" = "$routes" ] || fail "$asked routes of $routes answered well"
