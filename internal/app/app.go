@@ -198,7 +198,7 @@ func (a *App) makeDoors(ctx context.Context) error {
 		Log: a.logger, Limits: a.socketLimits(), Origins: a.config.Origins,
 	})
 	a.http = &http.Server{
-		Handler: a.mux(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		Handler: a.doors(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
 	}
 	hostname := a.config.Hostname
@@ -233,12 +233,21 @@ func (a *App) socketLimits() ws.Limits {
 	return l
 }
 
-func (a *App) mux() *http.ServeMux {
-	mux := http.NewServeMux()
-	mux.Handle("/v1/ws", a.stream)
-	mux.Handle("GET /metrics", a.metrics.handler())
-	mux.Handle("/", a.rest)
-	return mux
+// doors leads a request to who answers it. It is no ServeMux, which would
+// redirect a path with dots or double slashes, in HTML: the REST interface
+// answers those.
+func (a *App) doors() http.HandlerFunc {
+	metrics := a.metrics.handler()
+	return func(w http.ResponseWriter, r *http.Request) {
+		switch reads := r.Method == http.MethodGet || r.Method == http.MethodHead; {
+		case r.URL.Path == "/v1/ws":
+			a.stream.ServeHTTP(w, r)
+		case r.URL.Path == "/metrics" && reads:
+			metrics.ServeHTTP(w, r)
+		default:
+			a.rest.ServeHTTP(w, r)
+		}
+	}
 }
 
 // lateSockets is the event stream for the REST interface, which is made first.

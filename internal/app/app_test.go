@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/smtp"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -316,4 +317,21 @@ func TestStoppingTellsANewSMTPClientToComeBack(t *testing.T) {
 		t.Errorf("told %q, %v", rest, err)
 	}
 	check(t, <-stopped)
+}
+
+func TestAPathThatIsNotCleanIsAnsweredInJSONAndNotRedirected(t *testing.T) {
+	s := serve(t, config(t, t.TempDir(), nil))
+	for _, path := range []string{"/v1/inboxes/../me", "//v1/me", "/v1/./ws", "/metrics/../v1/me"} {
+		r, err := http.DefaultTransport.RoundTrip(&http.Request{
+			Method: http.MethodPost,
+			URL:    &url.URL{Scheme: "http", Host: s.Addresses().HTTP, Path: path},
+			Header: http.Header{"Connection": {"close"}},
+		})
+		check(t, err)
+		defer r.Body.Close()
+		var told api.Error
+		if err := json.NewDecoder(r.Body).Decode(&told); err != nil || r.StatusCode != http.StatusNotFound || told.Code != "not_found" {
+			t.Errorf("%s: %s, %+v, %v", path, r.Status, told, err)
+		}
+	}
 }
