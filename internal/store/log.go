@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"openmail"
@@ -79,7 +80,12 @@ func (db *DB) full(ctx context.Context, s scanner) (openmail.Event, error) {
 		return e, err
 	}
 	text, err := db.unpack(ctx, m.body, m.sizes.text) // an event carries no HTML
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		// A body that is gone must not hold up every event behind it: this
+		// one goes without its text, and whoever reads the message is told.
+		db.cfg.Logger.ErrorContext(ctx, "store.body_missing", "message", m.ID, "event", e.ID)
+	case err != nil:
 		return e, fmt.Errorf("message %s: %w", m.ID, err)
 	}
 	m.BodyText = string(text)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -751,6 +752,25 @@ func TestSecretsAreSealedOnDisk(t *testing.T) {
 	if e, err := h.Endpoint(t.Context(), h.scope); e.Secret != "whsec_canary" || err != nil {
 		t.Errorf("endpoint %+v, %v", e, err)
 	}
+}
+
+func TestABodyThatIsGoneDoesNotHoldUpTheEventsBehindIt(t *testing.T) {
+	everywhere(t, func(t *testing.T, h *house) {
+		h.setWebhook()
+		gone, next := h.file(mail{pad: 100 << 10}), h.file(mail{})
+		h.check(os.RemoveAll(h.at.dir + "/blobs"))
+		events, err := h.After(t.Context(), h.scope, 0, 10)
+		if len(events) != 2 || err != nil || events[1].ID != next.Event {
+			t.Errorf("read %d events, %v", len(events), err)
+		}
+		c, err := h.Claim(t.Context(), h.scope, dispatch.Claim{At: time.Now(), Posts: 8, Listening: listening(false)})
+		if len(c.Posts) != 2 || err != nil {
+			t.Errorf("claimed %d posts, %v", len(c.Posts), err)
+		}
+		if m, err := h.Message(t.Context(), h.scope, gone.Message); err == nil {
+			t.Errorf("the message was read as %q", m.BodyText)
+		}
+	})
 }
 
 func TestADatabaseOfANewerVersionIsLeftAlone(t *testing.T) {
