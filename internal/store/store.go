@@ -16,6 +16,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -103,6 +104,9 @@ func (db *DB) open(ctx context.Context) (err error) {
 	writing, reading := db.cfg.Database, db.cfg.Database
 	if db.dialect.single {
 		path := filepath.Join(db.cfg.Dir, "openmail.db")
+		if err := makePrivate(path); err != nil {
+			return fmt.Errorf("make the database: %w", err)
+		}
 		writing, reading = sqliteDSN(path, false), sqliteDSN(path, true)
 	}
 	if db.writers, err = sql.Open(db.dialect.driver, writing); err != nil {
@@ -119,6 +123,16 @@ func (db *DB) open(ctx context.Context) (err error) {
 	db.readers.SetMaxIdleConns(readers)
 	db.w, err = newWriter(ctx, db.writers, db.dialect, &db.groups, db.fail)
 	return err
+}
+
+// makePrivate makes a file that is not there, for its owner only: SQLite would
+// let everybody read it, and gives its other files the mode of this one.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // sqliteDSN is how a connection is opened: write-ahead log, an fsync with each
