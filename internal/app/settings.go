@@ -78,7 +78,7 @@ func Settings() []Setting {
 		{Env: "OPENMAIL_RETAIN_EVENTS", Default: "720h", Meaning: "how long events can be replayed; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainEvents })},
 		{Env: "OPENMAIL_RETAIN_MESSAGES", Default: "0", Meaning: "how long messages are kept with their raw mail; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainMessages })},
 		{Env: "OPENMAIL_RETAIN_TRASH", Default: "720h", Meaning: "how long deleted threads are kept; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainTrash })},
-		{Env: "OPENMAIL_RETAIN_QUARANTINE", Default: "720h", Meaning: "how long mail is kept that a sender rule turned away", set: duration(func(c *Config) *time.Duration { return &c.RetainQuarantine })},
+		{Env: "OPENMAIL_RETAIN_QUARANTINE", Default: "720h", Meaning: "how long mail is kept that a sender rule turned away; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainQuarantine })},
 		{Env: "OPENMAIL_ROOT_KEY", Default: "", Meaning: "first start only: the account key to create (om_…); empty: one is made and written to root-key in the data folder", Secret: true, set: text(func(c *Config) *string { return &c.RootKey })},
 	}
 }

@@ -54,7 +54,8 @@ type Input struct {
 	Kind  Kind
 	At    time.Time
 	Route Route
-	// Attempt is the number of the hand-over that Receipt or Answered ends.
+	// Attempt is the number of the hand-over that Receipt, Dropped or Answered
+	// ends.
 	Attempt int
 	// Outcome is how the post of Answered ended.
 	Outcome openmail.Outcome
@@ -88,9 +89,7 @@ func (r Rules) Next(d openmail.Delivery, in Input) (next openmail.Delivery, chan
 	case Fell:
 		return r.fell(d, in)
 	case Dropped:
-		if d.State == openmail.StateArmed {
-			return r.fallBack(d, in), true
-		}
+		return r.dropped(d, in)
 	case Offered:
 		return r.offered(d, in)
 	case Claimed:
@@ -141,6 +140,20 @@ func (r Rules) fell(d openmail.Delivery, in Input) (openmail.Delivery, bool) {
 		return due(d, in.At), true
 	}
 	return d, false
+}
+
+// dropped counts the hand-over that was lost, and what was armed falls back at
+// once. A post under way keeps its number: its answer is known by it.
+func (r Rules) dropped(d openmail.Delivery, in Input) (openmail.Delivery, bool) {
+	if d.State == openmail.StateDelivered || d.State == openmail.StatePosting {
+		return d, false
+	}
+	more := in.Attempt > d.Attempts
+	d.Attempts = max(d.Attempts, in.Attempt)
+	if d.State == openmail.StateArmed {
+		return r.fallBack(d, in), true
+	}
+	return d, more
 }
 
 // fallBack is what becomes of an armed delivery without a receipt.

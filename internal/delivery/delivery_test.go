@@ -106,6 +106,11 @@ var table = []struct {
 		[5]string{"due+0s a2 p1", same, same, same, same},
 	},
 	{
+		"dropped during a replay",
+		delivery.Input{Kind: delivery.Dropped, Route: webhook, Attempt: 3},
+		[5]string{"due+0s a3 p1", "due+0s a3 p1", same, same, "failed(exhausted) a3 p1"},
+	},
+	{
 		"offered",
 		delivery.Input{Kind: delivery.Offered, Route: both},
 		[5]string{same, "armed+10s a3 p1", same, same, same},

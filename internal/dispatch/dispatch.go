@@ -23,10 +23,11 @@ type Poster interface {
 
 // How the dispatcher works.
 const (
-	perEndpoint  = 8           // posts in flight to one endpoint
-	maxInFlight  = 512         // posts in flight in all
-	breakAfter   = 5           // failures in a row after which an endpoint is only probed
-	restAfter    = time.Second // a lane that fails, or finds nothing to do, rests
+	perEndpoint  = 8                     // posts in flight to one endpoint
+	maxInFlight  = 512                   // posts in flight in all
+	breakAfter   = 5                     // failures in a row after which an endpoint is only probed
+	restAfter    = time.Second           // a lane that fails, or finds nothing to do, rests
+	tokenWait    = 50 * time.Millisecond // between looks for a token while all are taken
 	stopPatience = 15 * time.Second
 
 	// lookEvery is how often every lane looks, for what other processes file

@@ -82,7 +82,7 @@ func (l *lane) work(ctx, posts context.Context) (next time.Time, err error) {
 	if err != nil || due.IsZero() || due.After(time.Now()) {
 		return due, err
 	}
-	free := l.slots(ctx)
+	free := l.slots()
 	claimed, err := l.d.Queue.Claim(ctx, l.scope, Claim{At: time.Now(), Posts: free, Listening: l.d.Listeners.Wanted})
 	for range free - len(claimed.Posts) {
 		l.d.budget <- struct{}{}
@@ -109,8 +109,9 @@ func (l *lane) due(ctx context.Context) (time.Time, error) {
 	return lanes[0].Due, nil
 }
 
-// slots takes as many tokens as posts may begin now.
-func (l *lane) slots(ctx context.Context) (n int) {
+// slots takes as many tokens as posts may begin now. There may be none, while
+// others post: what needs no post is seen to all the same.
+func (l *lane) slots() (n int) {
 	limit := perEndpoint
 	if l.failures >= breakAfter {
 		limit = 1
@@ -119,16 +120,7 @@ func (l *lane) slots(ctx context.Context) (n int) {
 		select {
 		case <-l.d.budget:
 			n++
-			continue
 		default:
-		}
-		if l.inFlight+n > 0 {
-			return n
-		}
-		select { // nothing of this lane's will end: wait for others'
-		case <-l.d.budget:
-			n++
-		case <-ctx.Done():
 			return n
 		}
 	}
@@ -142,8 +134,10 @@ func (l *lane) after(c Claimed, free int) time.Time {
 		return c.Next
 	case len(c.Posts) > 0 || len(c.Waiting) > 0:
 		return c.Next // there is more
-	case free == 0:
+	case free == 0 && l.inFlight > 0:
 		return time.Time{} // when a post ends
+	case free == 0:
+		return time.Now().Add(tokenWait) // when others' posts have ended
 	}
 	return time.Now().Add(restAfter) // what is due is being worked on elsewhere
 }

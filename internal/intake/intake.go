@@ -42,7 +42,7 @@ type Config struct {
 	Listening func(account, inbox string, t openmail.EventType) bool
 	// MaxBytes bounds a mail; what is larger is openmail.CodeTooLarge.
 	MaxBytes int64
-	// Keep is how long quarantined mail is kept.
+	// Keep is how long quarantined mail is kept; 0: for ever.
 	Keep   time.Duration
 	Logger *slog.Logger
 }
@@ -107,7 +107,7 @@ func (in *Intake) take(ctx context.Context, env openmail.Envelope, raw []byte, a
 			Message: message(content, part(env, rcpt), rcpt.Inbox, int64(len(raw)), at),
 			Event:   id.At(openmail.PrefixEvent, at),
 			Verdict: verdict,
-			Expires: at.Add(in.Keep),
+			Expires: in.expiry(at),
 		})
 	}
 	if len(f.Copies) == 0 {
@@ -119,6 +119,14 @@ func (in *Intake) take(ctx context.Context, env openmail.Envelope, raw []byte, a
 	}
 	in.ring(filed)
 	return filed, nil
+}
+
+// expiry is when mail that is quarantined now will be removed; zero for never.
+func (in *Intake) expiry(at time.Time) time.Time {
+	if in.Keep == 0 {
+		return time.Time{}
+	}
+	return at.Add(in.Keep)
 }
 
 // firstOfEach keeps one recipient for each inbox: several tags of one inbox,

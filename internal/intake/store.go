@@ -59,7 +59,7 @@ type Copy struct {
 	Message openmail.Message // Thread is a new id, used if the mail starts a thread
 	Event   string           // the id of its event
 	Verdict openmail.Verdict // not admitted: quarantined
-	Expires time.Time        // of a quarantined copy
+	Expires time.Time        // of a quarantined copy; zero: never
 }
 
 // Filed is what became of one copy.

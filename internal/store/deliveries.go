@@ -352,7 +352,7 @@ func (t *tx) lose(scope openmail.Scope, r dispatch.Receipt, rules delivery.Rules
 	if route.Webhook, err = t.hasWebhook(e.Account); err != nil {
 		return err
 	}
-	next, changed := rules.Next(e.Delivery, delivery.Input{Kind: delivery.Dropped, At: r.At, Route: route})
+	next, changed := rules.Next(e.Delivery, delivery.Input{Kind: delivery.Dropped, At: r.At, Attempt: r.Attempt, Route: route})
 	if !changed {
 		return nil
 	}

@@ -124,7 +124,7 @@ func (db *DB) sweepAll(ctx context.Context, before time.Time, do func(*tx, int64
 }
 
 func sweepQuarantine(t *tx, before int64) (int64, error) {
-	return t.exec("delete from quarantine where id in (select id from quarantine where expires_at <= $1 limit $2)", before, sweepBatch)
+	return t.exec("delete from quarantine where id in (select id from quarantine where expires_at > 0 and expires_at <= $1 limit $2)", before, sweepBatch)
 }
 
 // sweepEvents leaves what is still on its way.
