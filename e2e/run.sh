@@ -10,6 +10,7 @@
 set -euo pipefail
 
 E2E=$(cd "$(dirname "$0")" && pwd)
+[ -z "${OPENMAIL_BIN:-}" ] || OPENMAIL_BIN=$(realpath "$OPENMAIL_BIN")
 cd "$E2E"
 
 LIMIT=150 # seconds that a test may take
