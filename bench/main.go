@@ -48,6 +48,7 @@ type bench struct {
 	kills     int
 	sockets   int
 	profile   string
+	attach    int
 
 	report   *report
 	progress *progress
@@ -102,6 +103,7 @@ func (b *bench) flags() (out *string, keep *bool) {
 	flag.IntVar(&b.kills, "kills", 10, "how often kill kills")
 	flag.IntVar(&b.sockets, "sockets", 100, "open sockets in latency, of which 10 are subscribed to the busy inboxes")
 	flag.StringVar(&b.profile, "profile", "cpu.pprof", "where profile writes the CPU profile of the server")
+	flag.IntVar(&b.attach, "attach", 0, "bytes of an attachment, before base64, that each mail of profile has")
 	return flag.String("out", os.Getenv("OUT"), "file to append a line of JSON for each figure to (default: OUT)"),
 		flag.Bool("keep", false, "keep the data folders and the server's log")
 }

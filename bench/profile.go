@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -66,14 +65,17 @@ func (b *bench) profiled(ctx context.Context, s *server) error {
 	if err := pprof.StartCPUProfile(f); err != nil {
 		return err
 	}
-	args := []string{"-smtp", s.smtp, "-rcpt", "user%d@" + domain, "-inboxes", strconv.Itoa(inboxes), "-conns", "64", "-n", "30000", "-pid", strconv.Itoa(os.Getpid())}
-	r, err := b.drive(ctx, "smtpload", args...)
+	n := 30000
+	if b.attach > 0 {
+		n /= 10
+	}
+	r, err := b.drive(ctx, "smtpload", append(s.smtpArgs(inboxes, 64, n), "-attach", strconv.Itoa(b.attach))...)
 	pprof.StopCPUProfile()
 	if err != nil {
 		return err
 	}
-	b.report.add("mails", "/s", bar{}, r.Rate)
+	b.report.add("mails", "", bar{}, r.Sent)
+	b.report.add("rate", "/s", bar{}, r.Rate)
 	b.report.note("go tool pprof -top %s", filepath.Clean(b.profile))
-	b.report.note("%s", fmt.Sprintf("%.0f mails", r.Sent))
 	return nil
 }

@@ -162,7 +162,13 @@ func (s *server) kill() error {
 	return err
 }
 
-func (s *server) pid() int { return s.cmd.Process.Pid }
+// pid is that of the server's process: this one, where it has none of its own.
+func (s *server) pid() int {
+	if s.cmd == nil {
+		return os.Getpid()
+	}
+	return s.cmd.Process.Pid
+}
 
 // client speaks to the server with the key of its first account.
 func (s *server) client() (*client.Client, error) {
