@@ -83,9 +83,19 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// newLogger writes text for people and JSON for programs.
 func newLogger(c app.Config, w io.Writer) *slog.Logger {
 	if c.Log == "text" || c.Log == "" && isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, nil))
 	}
-	return slog.New(slog.NewJSONHandler(w, nil))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: inMillis}))
+}
+
+// inMillis gives lengths of time their unit: "took" becomes "took_ms", a number
+// of milliseconds. JSON would have bare nanoseconds.
+func inMillis(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() != slog.KindDuration {
+		return a
+	}
+	return slog.Float64(a.Key+"_ms", float64(a.Value.Duration().Microseconds())/1000)
 }
