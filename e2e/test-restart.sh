@@ -54,9 +54,12 @@ cmp "$WORK/stored" "$WORK/seen.all"
 # The retry comes when it was due, not at the start and not a schedule later.
 event_state "$retried" due
 [ "$(field .nextAttemptAt)" = "$due" ]
-wait_for "the retry" 40 posted 2
-wait_for "its state" 5 event_state "$retried" delivered
-sed -n 2p "$WORK/posts" | jq -e --arg due "$due" '.verified and .body.attempt == 2
-  and (.at / 1000 - ($due | sub("[.][0-9]+Z$"; "Z") | fromdate)) < 3' >/dev/null || fail "due $due: $(sed -n 2p "$WORK/posts")"
+wait_for "the retry to be delivered" 40 event_state "$retried" delivered
+# What the listener had not confirmed when the server stopped may have been
+# posted too: this is about the event that waited.
+posts() { jq -c --arg id "$retried" 'select(.body.event_id == $id)' "$WORK/posts"; }
+[ "$(posts | wc -l)" = 2 ] || fail "$(posts)"
+posts | tail -1 | jq -e --arg due "$due" '.verified and .body.attempt == 2
+  and (.at / 1000 - ($due | sub("[.][0-9]+Z$"; "Z") | fromdate) | . >= 0 and . < 4)' >/dev/null || fail "due $due: $(posts)"
 want 200 GET "/v1/inboxes/$pending_id/messages"
 holds '.total == 1'
