@@ -36,6 +36,7 @@ func (db *DB) Run(ctx context.Context) error {
 	defer checkpoint.Stop()
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
+	db.shorten(ctx) // else a process that dies young leaves its successor ever more of the log to read
 	for {
 		select {
 		case <-ctx.Done():
@@ -43,10 +44,7 @@ func (db *DB) Run(ctx context.Context) error {
 		case err := <-db.failed:
 			return err
 		case <-checkpoint.C:
-			// A failed fsync is fatal here too: class sees to it.
-			if err := db.checkpoint(ctx); err != nil && ctx.Err() == nil {
-				db.cfg.Logger.Warn("store.checkpoint", "error", db.w.class(err))
-			}
+			db.shorten(ctx)
 		case <-sweep.C:
 			db.logSweep(ctx)
 		}
@@ -60,6 +58,14 @@ func (db *DB) logSweep(ctx context.Context) {
 	}
 	if removed > 0 {
 		db.cfg.Logger.Log(ctx, slog.LevelInfo, "store.sweep", "removed", removed)
+	}
+}
+
+// shorten is checkpoint; what fails is tried again. A failed fsync is fatal here
+// too: class sees to it.
+func (db *DB) shorten(ctx context.Context) {
+	if err := db.checkpoint(ctx); err != nil && ctx.Err() == nil {
+		db.cfg.Logger.Warn("store.checkpoint", "error", db.w.class(err))
 	}
 }
 
