@@ -118,7 +118,11 @@ func (r Rules) start(d openmail.Delivery, at time.Time, route Route) openmail.De
 // an attempt that has not ended.
 func (r Rules) delivered(d openmail.Delivery, in Input, by openmail.Channel) (openmail.Delivery, bool) {
 	if d.State == openmail.StateDelivered {
-		return d, false
+		// A replay that was read is an attempt of its own; what another
+		// socket confirms of the same push is not.
+		more := in.Attempt > d.Attempts
+		d.Attempts = max(d.Attempts, in.Attempt)
+		return d, more
 	}
 	return openmail.Delivery{
 		State: openmail.StateDelivered, Channel: by, DeliveredAt: in.At,

@@ -68,7 +68,7 @@ var table = []struct {
 	{
 		"receipt of a replay",
 		delivery.Input{Kind: delivery.Receipt, Attempt: 3},
-		[5]string{"delivered(websocket) a3 p1", "delivered(websocket) a3 p1", "delivered(websocket) a3 p1", same, "delivered(websocket) a3 p1"},
+		[5]string{"delivered(websocket) a3 p1", "delivered(websocket) a3 p1", "delivered(websocket) a3 p1", "delivered(webhook) a3 p1", "delivered(websocket) a3 p1"},
 	},
 	{
 		"fell, nobody there",

@@ -224,6 +224,9 @@ func (t *tx) settle(e openmail.Event, d openmail.Delivery) error {
 	if err == nil && n != 1 {
 		return fmt.Errorf("event %s changed under its transaction", e.ID)
 	}
+	if d.Attempts > was.Attempts {
+		t.forget(e.Account) // the next push of it carries a higher number
+	}
 	return err
 }
 

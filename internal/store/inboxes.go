@@ -103,7 +103,7 @@ func (db *DB) DeleteInbox(ctx context.Context, scope openmail.Scope, id string, 
 		if err := t.row(q.text(), q.args, &account); err != nil {
 			return orNotFound(err, "inbox")
 		}
-		t.committed(func() { db.tail.forget(account) })
+		t.forget(account)
 		return t.each([]any{id},
 			"delete from attempt where event_id in (select event_id from message where inbox_id = $1)",
 			"delete from event where id in (select event_id from message where inbox_id = $1)",

@@ -239,7 +239,7 @@ func (db *DB) DeleteMessage(ctx context.Context, scope openmail.Scope, id string
 		if err := t.row(q.text(), q.args, &account, &thread, &event); err != nil {
 			return orNotFound(err, "message")
 		}
-		t.committed(func() { db.tail.forget(account) })
+		t.forget(account)
 		return t.each([]any{id}, "delete from message where id = $1").
 			then([]any{event}, "delete from attempt where event_id = $1", "delete from event where id = $1").
 			then([]any{thread}, afterRemoval()...).err
@@ -370,7 +370,7 @@ func (db *DB) TrashThread(ctx context.Context, scope openmail.Scope, thread stri
 		if err := t.must(notFound("thread"), "update thread set trashed_at = $1 where id = $2 and trashed_at = 0", micros(at), id); err != nil {
 			return err
 		}
-		t.committed(func() { db.tail.forget(account) })
+		t.forget(account)
 		return t.each([]any{id}, deleteThreadAttempts, deleteThreadEvents, "delete from mention where thread_id = $1").
 			then([]any{micros(at), id}, "update message set trashed_at = $1, event_id = '' where thread_id = $2").err
 	})

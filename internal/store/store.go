@@ -121,7 +121,7 @@ func (db *DB) open(ctx context.Context) (err error) {
 	readers := 2 * runtime.GOMAXPROCS(0)
 	db.readers.SetMaxOpenConns(readers)
 	db.readers.SetMaxIdleConns(readers)
-	db.w, err = newWriter(ctx, db.writers, db.dialect, &db.groups, db.fail)
+	db.w, err = newWriter(ctx, db)
 	return err
 }
 

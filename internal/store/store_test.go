@@ -783,3 +783,33 @@ func TestADatabaseOfANewerVersionIsLeftAlone(t *testing.T) {
 	}
 	h.DB = &store.DB{} // closed already
 }
+
+func TestAReplayIsNumberedAfterEveryAttemptBeforeIt(t *testing.T) {
+	everywhere(t, func(t *testing.T, h *house) {
+		h.sockets = true
+		h.setWebhook()
+		filed := h.file(mail{}) // pushed: the first attempt
+		later := time.Now().Add(time.Minute)
+		claimed, err := h.Claim(t.Context(), h.scope, dispatch.Claim{At: later, Posts: 1, Listening: listening(true)})
+		h.check(err)
+		h.check(h.Settle(t.Context(), h.scope, []dispatch.Settled{{
+			Post: claimed.Posts[0], Attempt: openmail.Attempt{N: 2, Channel: openmail.ChannelWebhook, At: later, Status: 200, Outcome: openmail.OutcomeDelivered},
+		}}))
+		for replay := 3; replay <= 4; replay++ {
+			events, err := h.After(t.Context(), h.scope, 0, 10)
+			h.check(err)
+			if len(events) != 1 || events[0].Delivery.Attempts != replay-1 {
+				t.Fatalf("before replay %d: %+v", replay, events)
+			}
+			r := dispatch.Receipt{Account: h.account, Position: 1, Attempt: replay, PushedAt: later, At: later.Add(time.Duration(replay))}
+			h.check(h.Confirm(t.Context(), h.scope, []dispatch.Receipt{r, r}))
+		}
+		if d := h.event(filed.Event).Delivery; d.Channel != openmail.ChannelWebhook || d.Attempts != 4 {
+			t.Errorf("in the end: %+v", d)
+		}
+		attempts, err := h.Attempts(t.Context(), h.scope, filed.Event)
+		if len(attempts) != 3 || err != nil { // the first push never had its receipt, nor was it lost
+			t.Errorf("attempts %+v, %v", attempts, err)
+		}
+	})
+}

@@ -36,19 +36,20 @@ type writer struct {
 	pauses  chan func()
 	stmts   map[string]*sql.Stmt
 	groups  *GroupSizes
+	tail    *tail
 	fatal   func(error) // told once when nothing may be written any more
 	broken  atomic.Pointer[error]
 	quit    chan struct{} // closed to end the writer
 	gone    chan struct{} // closed when it has ended
 }
 
-func newWriter(ctx context.Context, db *sql.DB, d dialect, groups *GroupSizes, fatal func(error)) (*writer, error) {
-	conn, err := db.Conn(ctx)
+func newWriter(ctx context.Context, db *DB) (*writer, error) {
+	conn, err := db.writers.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
 	w := &writer{
-		conn: conn, dialect: d, groups: groups, fatal: fatal,
+		conn: conn, dialect: db.dialect, groups: &db.groups, tail: db.tail, fatal: db.fail,
 		units: make(chan *unit, maxGroup), pauses: make(chan func()), stmts: map[string]*sql.Stmt{}, quit: make(chan struct{}), gone: make(chan struct{}),
 	}
 	go w.run()
@@ -300,6 +301,12 @@ type tx struct {
 // committed has f run by the writer once the transaction is on disk, before
 // its callers are told, in the order of the units.
 func (t *tx) committed(f func()) { t.hooks = append(t.hooks, f) }
+
+// forget has the tail drop what it holds of an account, once the transaction is
+// on disk.
+func (t *tx) forget(account string) {
+	t.committed(func() { t.w.tail.forget(account) })
+}
 
 // run executes a statement that belongs to the transaction itself.
 func (t *tx) run(statement string) error {
