@@ -63,6 +63,7 @@ lint: ## staticcheck, its default checks
 house: ## imports follow the drawing; generated pages are current; documents name what exists; go.mod agrees with itself
 	go test -count=1 -run '^TestHouse' .
 	go mod verify
+	go mod tidy -diff
 
 .PHONY: vuln
 vuln: ## known vulnerabilities, where the database can be reached
