@@ -1,0 +1,149 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"openmail"
+	"openmail/api"
+)
+
+// nasty are strings that JSON encoders write in different ways.
+var nasty = []string{
+	"", "plain", `quote " and \ backslash`, "<b>&amp;</b>", "tab\tnewline\nreturn\r", "\b\f\x00\x01\x1f\x7f",
+	"line\u2028separator\u2029", "grüße, 日本, 🙂", "\ufeffbom", "bad \xff utf-8 \xed\xa0\x80", "/slash", "\u00a0",
+}
+
+func event() (openmail.Event, openmail.Message) {
+	at := time.Date(2026, 2, 24, 10, 5, 0, 12_345_678, time.UTC)
+	m := openmail.Message{
+		ID: "msg_1", RFCMessageID: "<a@b>", From: openmail.Address{Name: "Ann", Addr: "ann@x"}, ToAddr: "jane@y", CC: nasty,
+		Subject: strings.Join(nasty, " "), BodyText: strings.Join(nasty, "\n"), CreatedAt: at,
+		Attachments: []openmail.Attachment{{Filename: "a b/ü.pdf", ContentType: "application/pdf", SizeBytes: 34210}},
+		Envelope:    openmail.MessageEnvelope{MailFrom: "bounce@x", RcptTo: "jane+t@y"}, EnvelopeRole: openmail.RoleTo,
+	}
+	return openmail.Event{ID: "evt_1", Type: openmail.MessageReceived, Inbox: "inb_1", Thread: "thr_1", Message: "msg_1", OccurredAt: at}, m
+}
+
+func TestAPayloadIsWhatJSONStringifyPrints(t *testing.T) {
+	e, m := event()
+	payload := api.Stamp(nil, api.Links{PublicURL: "https://mail.test"}.Received(e, m), e.OccurredAt.Add(time.Second), 3)
+	node := exec.Command("node", "-e", `
+		let text = ""; process.stdin.setEncoding("utf8");
+		process.stdin.on("data", (d) => text += d).on("end", () => process.stdout.write(JSON.stringify(JSON.parse(text))));`)
+	node.Stdin = bytes.NewReader(payload)
+	again, err := node.Output()
+	if err != nil {
+		t.Fatalf("node is needed for this test: %v", err)
+	}
+	if !bytes.Equal(again, payload) {
+		t.Errorf("JSON.stringify prints\n%s\nthe payload is\n%s", again, payload)
+	}
+}
+
+func TestAPayloadHasTheFieldsOfTheContractInTheirOrder(t *testing.T) {
+	e, m := event()
+	m.CC, m.Subject, m.BodyText = nil, "Re: Your order", "Thanks"
+	got := string(api.Stamp(nil, api.Links{PublicURL: "https://mail.test"}.Received(e, m), e.OccurredAt.Add(time.Millisecond), 1))
+	want := `{"event":"message.received","event_id":"evt_1","occurred_at":"2026-02-24T10:05:00.012Z","delivered_at":"2026-02-24T10:05:00.013Z","attempt":1,` +
+		`"inbox_id":"inb_1","thread_id":"thr_1","message":{"id":"msg_1","rfc_message_id":"<a@b>","from":"ann@x","to":"jane@y","cc":[],` +
+		`"subject":"Re: Your order","body_text":"Thanks","attachments":[{"filename":"a b/ü.pdf","contentType":"application/pdf","sizeBytes":34210,` +
+		`"url":"https://mail.test/v1/attachments/msg_1/a%20b%2F%C3%BC.pdf"}],"received_at":"2026-02-24T10:05:00.012Z",` +
+		`"envelope":{"mail_from":"bounce@x","rcpt_to":"jane+t@y","role":"to"}}}`
+	if got != want {
+		t.Errorf("the payload is\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestOnlyDeliveredAtAndAttemptChangeBetweenHandOvers(t *testing.T) {
+	e, m := event()
+	payload := api.Links{}.Received(e, m)
+	first, second := map[string]any{}, map[string]any{}
+	for n, into := range []*map[string]any{&first, &second} {
+		if err := json.Unmarshal(api.Stamp(nil, payload, e.OccurredAt.Add(time.Duration(n)*time.Hour), n+1), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name := range first {
+		same := asJSON(t, first[name]) == asJSON(t, second[name])
+		if changes := name == "delivered_at" || name == "attempt"; same == changes {
+			t.Errorf("%s: %v, then %v", name, first[name], second[name])
+		}
+	}
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestALongBodyIsCutInTheEventAtAWholeCharacter(t *testing.T) {
+	e, m := event()
+	m.BodyText = "x" + strings.Repeat("é", api.MaxEventText)
+	var got struct {
+		Message struct {
+			Text string `json:"body_text"`
+			Cut  bool   `json:"body_text_truncated"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(api.Links{}.Received(e, m), &got); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(got.Message.Text); !got.Message.Cut || n > api.MaxEventText || n < api.MaxEventText-1 || strings.ContainsRune(got.Message.Text, '\ufffd') {
+		t.Errorf("cut %v to %d bytes", got.Message.Cut, n)
+	}
+}
+
+func TestStringsAreReadBackAsTheyWere(t *testing.T) {
+	for _, s := range nasty {
+		var back string
+		// A conversion to runes makes U+FFFD of each byte that is not UTF-8.
+		if err := json.Unmarshal(api.AppendString(nil, s), &back); err != nil || back != string([]rune(s)) {
+			t.Errorf("%q came back as %q, %v", s, back, err)
+		}
+	}
+}
+
+func TestTimesAreUTCWithMillisecondsOrNull(t *testing.T) {
+	at := time.Date(2026, 2, 24, 12, 0, 0, 999_999, time.FixedZone("", 7200))
+	for in, want := range map[api.Time]string{{Time: at}: `"2026-02-24T10:00:00.000Z"`, {}: "null"} {
+		b, err := json.Marshal(in)
+		if err != nil || string(b) != want {
+			t.Errorf("%v is written %s, %v", in, b, err)
+		}
+		var back api.Time
+		if err := json.Unmarshal(b, &back); err != nil || back.IsZero() != in.IsZero() {
+			t.Errorf("%s is read as %v, %v", b, back, err)
+		}
+	}
+}
+
+func TestAFieldLeftOutIsNotAFieldThatIsNull(t *testing.T) {
+	for in, want := range map[string]string{`{}`: "left out", `{"displayName":null}`: "null", `{"displayName":"x"}`: "x"} {
+		var u api.InboxUpdate
+		if err := json.Unmarshal([]byte(in), &u); err != nil {
+			t.Fatal(err)
+		}
+		got := "left out"
+		switch {
+		case u.DisplayName.Set && u.DisplayName.Value == nil:
+			got = "null"
+		case u.DisplayName.Set:
+			got = *u.DisplayName.Value
+		}
+		if got != want {
+			t.Errorf("%s is %s, want %s", in, got, want)
+		}
+		if out := asJSON(t, u); out != in {
+			t.Errorf("%s is written %s", in, out)
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package openmail_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"openmail"
+)
+
+func TestAScopeCoversItsAccountAndNoMoreThanItsInbox(t *testing.T) {
+	account := openmail.Scope{Account: "acc_1"}
+	inbox := openmail.Scope{Account: "acc_1", Inbox: "inb_1"}
+	for _, c := range []struct {
+		scope          openmail.Scope
+		account, inbox string
+		want           bool
+	}{
+		{openmail.Scope{}, "acc_1", "inb_1", false},
+		{openmail.Scope{}, "", "", false},
+		{account, "acc_1", "inb_1", true},
+		{account, "acc_1", "", true},
+		{account, "acc_2", "inb_1", false},
+		{inbox, "acc_1", "inb_1", true},
+		{inbox, "acc_1", "inb_2", false},
+		{inbox, "acc_1", "", false},
+		{inbox, "acc_2", "inb_1", false},
+		{openmail.Operator(), "acc_2", "inb_9", true},
+	} {
+		if got := c.scope.Covers(c.account, c.inbox); got != c.want {
+			t.Errorf("%+v covers %s %s: %v", c.scope, c.account, c.inbox, got)
+		}
+	}
+	if err := inbox.NeedAccount("do that"); openmail.CodeOf(err) != openmail.CodeForbidden || !strings.Contains(err.Error(), "cannot do that") {
+		t.Errorf("NeedAccount of one inbox: %v", err)
+	}
+	if account.NeedAccount("x") != nil || inbox.NeedInbox("inb_1") != nil || inbox.NeedInbox("inb_2") == nil {
+		t.Error("the needs of a scope are wrong")
+	}
+}
+
+func TestSubscriptionsAccumulate(t *testing.T) {
+	const received, other = openmail.MessageReceived, openmail.EventType("other.thing")
+	var s openmail.Subscription
+	ask := func(step string, want ...string) {
+		t.Helper()
+		var got []string
+		for _, inbox := range []string{"a", "b", "c"} {
+			for _, kind := range []openmail.EventType{received, other} {
+				if s.Wants(inbox, kind) {
+					got = append(got, inbox+" "+string(kind))
+				}
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: wants %q, want %q", step, got, want)
+		}
+	}
+	ask("nothing subscribed")
+	s = s.With([]string{"b"}, []openmail.EventType{received})
+	ask("one inbox", "b message.received")
+	before := s
+	s = s.With([]string{"a"}, []openmail.EventType{other})
+	ask("another", "a message.received", "a other.thing", "b message.received", "b other.thing")
+	if before.Wants("a", received) {
+		t.Error("With changed the subscription that it was called on")
+	}
+	s = s.Without([]string{"a"})
+	ask("without one", "b message.received", "b other.thing")
+	s = s.With(nil, nil)
+	ask("everything", "a message.received", "a other.thing", "b message.received", "b other.thing", "c message.received", "c other.thing")
+	if len(s.Inboxes()) != 0 || len(s.Types()) != 0 {
+		t.Errorf("everything is shown as %v, %v", s.Inboxes(), s.Types())
+	}
+	s = s.Without([]string{"c"})
+	ask("everything but one", "a message.received", "a other.thing", "b message.received", "b other.thing")
+	s = s.With([]string{"c"}, nil)
+	ask("the one again", "a message.received", "a other.thing", "b message.received", "b other.thing", "c message.received", "c other.thing")
+	s = s.Without(nil)
+	ask("nothing again")
+	s = openmail.Subscription{}.With([]string{"a"}, nil).Without([]string{"a"})
+	ask("its only inbox given up")
+	if s.Active() {
+		t.Error("nothing is left, and it is active")
+	}
+}
+
+func TestAddressesAreWrittenAndTakenApart(t *testing.T) {
+	for _, c := range []struct {
+		in   openmail.Address
+		want string
+	}{
+		{openmail.Address{Addr: "a@b.c"}, "a@b.c"},
+		{openmail.Address{Name: "Ann Lee", Addr: "a@b.c"}, "Ann Lee <a@b.c>"},
+		{openmail.Address{Name: `Lee, "Ann"`, Addr: "a@b.c"}, `"Lee, \"Ann\"" <a@b.c>`},
+		{openmail.Address{Name: `back\slash`, Addr: "a@b.c"}, `"back\\slash" <a@b.c>`},
+	} {
+		if got := c.in.String(); got != c.want {
+			t.Errorf("%+v is written %s, want %s", c.in, got, c.want)
+		}
+	}
+	for in, want := range map[string]string{
+		"Jane@Example.COM": "jane@example.com", "jane+tag@x": "jane@x", "jane+a+b@x": "jane@x", "+tag@x": "+tag@x",
+		`"a@b"@x`: `"a@b"@x`, "jane": "jane", "": "",
+	} {
+		if got := openmail.BaseAddress(in); got != want {
+			t.Errorf("BaseAddress(%q) is %q, want %q", in, got, want)
+		}
+	}
+	if d := (openmail.Address{Addr: "x@Y.Z"}).Domain(); d != "y.z" {
+		t.Errorf("the domain is %q", d)
+	}
+}
+
+func TestAPolicyDecidesByItsRules(t *testing.T) {
+	allow := func(v string) openmail.Rule { return openmail.Rule{ID: "rule_a", Type: openmail.RuleAllow, Value: v} }
+	block := func(v string) openmail.Rule { return openmail.Rule{ID: "rule_b", Type: openmail.RuleBlock, Value: v} }
+	for _, c := range []struct {
+		name  string
+		mode  openmail.Mode
+		rules []openmail.Rule
+		from  string
+		want  string // "" is admitted
+	}{
+		{"no rules", openmail.ModeNone, nil, "a@b.c", ""},
+		{"block by address", openmail.ModeNone, []openmail.Rule{block("a@b.c")}, "A@B.C", openmail.ReasonBlocked},
+		{"block by domain", openmail.ModeNone, []openmail.Rule{block("b.c")}, "a@b.c", openmail.ReasonBlocked},
+		{"a domain is not its subdomain", openmail.ModeNone, []openmail.Rule{block("b.c")}, "a@x.b.c", ""},
+		{"a wildcard is not the domain itself", openmail.ModeNone, []openmail.Rule{block("*.b.c")}, "a@b.c", ""},
+		{"a wildcard, two below", openmail.ModeNone, []openmail.Rule{block("*.b.c")}, "a@x.y.b.c", openmail.ReasonBlocked},
+		{"a look-alike", openmail.ModeNone, []openmail.Rule{block("b.c")}, "a@evilb.c", ""},
+		{"empty allowlist", openmail.ModeAllowlist, nil, "a@b.c", openmail.ReasonUnknown},
+		{"allowed", openmail.ModeAllowlist, []openmail.Rule{allow("b.c")}, "a@b.c", ""},
+		{"block wins", openmail.ModeAllowlist, []openmail.Rule{allow("a@b.c"), block("b.c")}, "a@b.c", openmail.ReasonBlocked},
+		{"nobody", openmail.ModeAllowlist, []openmail.Rule{allow("b.c")}, "", openmail.ReasonUnknown},
+	} {
+		v := openmail.Policy{Mode: c.mode, Rules: c.rules}.Admits(c.from)
+		if v.Admitted != (c.want == "") || v.Reason != c.want {
+			t.Errorf("%s: %+v", c.name, v)
+		}
+	}
+}
+
+func TestARuleIsNamedByNoMoreValuesThanADomainHasLabels(t *testing.T) {
+	if n := len(openmail.RuleValues("a@" + strings.Repeat("x.", 5000) + "y")); n > 140 {
+		t.Errorf("%d values", n)
+	}
+	if got := openmail.RuleValues("Ann@a.b.c"); !slices.Equal(got, []string{"ann@a.b.c", "a.b.c", "*.b.c", "*.c"}) {
+		t.Errorf("values %q", got)
+	}
+}
+
+func TestTheScheduleEndsAfterItsLastPost(t *testing.T) {
+	s := openmail.DefaultSchedule()
+	for n, want := range []time.Duration{0, 30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute} {
+		if got, ok := s.After(n); got != want || !ok {
+			t.Errorf("after %d posts: %v, %v", n, got, ok)
+		}
+	}
+	for _, n := range []int{-1, 5, 100} {
+		if _, ok := s.After(n); ok {
+			t.Errorf("there is a post after %d", n)
+		}
+	}
+}
+
+func TestAnErrorKeepsItsCodeAndItsCause(t *testing.T) {
+	cause := errors.New("disk")
+	err := fmt.Errorf("filing: %w", &openmail.Error{Code: openmail.CodeStorageFull, Message: "full", Err: cause})
+	if openmail.CodeOf(err) != openmail.CodeStorageFull || !errors.Is(err, cause) {
+		t.Errorf("%v has code %s", err, openmail.CodeOf(err))
+	}
+	if openmail.CodeOf(cause) != openmail.CodeInternal || openmail.CodeOf(nil) != "" {
+		t.Error("what has no code is internal, and nil is nothing")
+	}
+	seen := map[openmail.Code]bool{}
+	for _, c := range openmail.Codes() {
+		if seen[c.Code] || c.Meaning == "" {
+			t.Errorf("the catalogue has %s twice, or without a meaning", c.Code)
+		}
+		seen[c.Code] = true
+	}
+}
