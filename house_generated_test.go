@@ -143,7 +143,7 @@ func TestHouseGeneratedEvents(t *testing.T) {
 		"## The payload\n\nThe same over the WebSocket and in a webhook, in compact JSON of this order:\n\n```json\n" + b.String() + "\n```\n\n" +
 		"- `event_id` is the same however often the event comes: know by it what you have done already.\n" +
 		"- `attempt` counts the hand-overs on either channel; the first push or post is 1. `delivered_at` is its moment.\n" +
-		fmt.Sprintf("- `message.body_text` is cut after %d bytes, and then `message.body_text_truncated` is `true`; REST has the whole.\n", api.MaxEventText) +
+		fmt.Sprintf("- `message.body_text` is cut after %d bytes, and then `message.body_text_truncated` is `true`; `GET /v1/messages/{id}` has the whole.\n", api.MaxEventText) +
 		"- `message.envelope` is what the SMTP session said, which headers need not agree with; `role` is `to`, `cc` or `bcc`.\n" +
 		"- There is no HTML in an event: `GET /v1/messages/{id}` has it.\n- Fields may be added; ignore those that you do not know.\n\n"
 	for _, set := range []struct{ kind, title, intro string }{
