@@ -27,7 +27,7 @@ type Account struct {
 	ID   string
 	Name string
 	// ReceiptDeadline is how long a pushed event may stay without a receipt
-	// before it falls back: 3 s to 120 s.
+	// before it falls back: 3 s to 120 s; 0 for the server's own.
 	ReceiptDeadline time.Duration
 	CreatedAt       time.Time
 }

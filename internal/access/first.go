@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"openmail"
-	"openmail/internal/delivery"
 	"openmail/internal/id"
 )
 
@@ -26,10 +25,7 @@ func (a *Access) First(ctx context.Context, rootKey string) (token string, creat
 		return "", false, err
 	}
 	key, hash := describe(token)
-	account := openmail.Account{
-		ID: id.New(openmail.PrefixAccount), Name: "default",
-		ReceiptDeadline: delivery.DefaultDeadline, CreatedAt: key.CreatedAt,
-	}
+	account := openmail.Account{ID: id.New(openmail.PrefixAccount), Name: "default", CreatedAt: key.CreatedAt}
 	key.Account, key.Name = account.ID, "root"
 	if err := a.c.Accounts.CreateAccount(ctx, scope, account, key, hash); err != nil {
 		return "", false, fmt.Errorf("create the first account: %w", err)

@@ -18,6 +18,7 @@ import (
 	"openmail/internal/access"
 	"openmail/internal/bell"
 	"openmail/internal/blob"
+	"openmail/internal/delivery"
 	"openmail/internal/dispatch"
 	"openmail/internal/httpapi"
 	"openmail/internal/intake"
@@ -126,7 +127,10 @@ func (a *App) openStore(ctx context.Context) error {
 		return err
 	}
 	a.atClose(blobs.Close)
+	rules := delivery.DefaultRules()
+	rules.Deadline = a.config.ReceiptDeadline
 	a.store, err = store.Open(ctx, store.Config{
+		Rules:    rules,
 		Database: a.config.Database, Dir: a.folder.path, Blobs: blobs, Links: a.links, FileKey: key, Logger: a.logger,
 		Retention: store.Retention{Events: a.config.RetainEvents, Messages: a.config.RetainMessages, Trash: a.config.RetainTrash},
 	})

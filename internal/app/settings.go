@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"openmail"
+	"openmail/internal/delivery"
 )
 
 // Config is every setting of the server. Settings has their names, defaults and
@@ -36,6 +37,8 @@ type Config struct {
 	RequestLimit      int
 	Origins           []string
 	InlineAttachments bool
+
+	ReceiptDeadline time.Duration
 
 	RetainEvents     time.Duration
 	RetainMessages   time.Duration
@@ -75,6 +78,7 @@ func Settings() []Setting {
 		{Env: "OPENMAIL_LIMIT_SOCKETS", Default: "10", Meaning: "WebSockets of an account at a time; 0: any number", set: number(func(c *Config, n int) { c.SocketLimit = n }, 0, 1e6)},
 		{Env: "OPENMAIL_LIMIT_SOCKET_MESSAGES", Default: "30", Meaning: "messages of a WebSocket client in 10 s; 0: any number", set: number(func(c *Config, n int) { c.SocketMessages = n }, 0, 1e6)},
 		{Env: "OPENMAIL_LIMIT_REQUESTS", Default: "1000", Meaning: "REST requests of an account in a minute; 0: any number", set: number(func(c *Config, n int) { c.RequestLimit = n }, 0, 1e9)},
+		{Env: "OPENMAIL_RECEIPT_DEADLINE", Default: "10s", Meaning: "how long a pushed event may stay without a receipt before it goes to the webhook: 3s to 2m", set: deadline},
 		{Env: "OPENMAIL_RETAIN_EVENTS", Default: "720h", Meaning: "how long events can be replayed; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainEvents })},
 		{Env: "OPENMAIL_RETAIN_MESSAGES", Default: "0", Meaning: "how long messages are kept with their raw mail; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainMessages })},
 		{Env: "OPENMAIL_RETAIN_TRASH", Default: "720h", Meaning: "how long deleted threads are kept; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainTrash })},
@@ -212,6 +216,15 @@ func duration(field func(*Config) *time.Duration) func(*Config, string) error {
 		*field(c) = d
 		return nil
 	}
+}
+
+func deadline(c *Config, v string) error {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < delivery.MinDeadline || d > delivery.MaxDeadline {
+		return fmt.Errorf("%q is not a length of time from %v to %v", v, delivery.MinDeadline, delivery.MaxDeadline)
+	}
+	c.ReceiptDeadline = d
+	return nil
 }
 
 func domain(c *Config, v string) error {

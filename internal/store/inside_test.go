@@ -366,3 +366,17 @@ func TestEveryConnectionHasTheSettingsThatDurabilityAndSizeRestOn(t *testing.T) 
 		}
 	}
 }
+
+func TestAnAccountWithoutADeadlineOfItsOwnHasTheServers(t *testing.T) {
+	db := openForDisk(t)
+	db.cfg.Rules.Deadline = 5 * time.Second
+	f := random(1, 100)
+	f.Listening = func(string, string, openmail.EventType) bool { return true }
+	if _, err := db.File(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	e, err := db.Event(t.Context(), openmail.Scope{Account: "acc_1"}, "evt_1")
+	if err != nil || !e.Delivery.Due.Equal(f.At.Add(5*time.Second).Truncate(time.Microsecond)) {
+		t.Errorf("armed until %v, %v", e.Delivery.Due, err)
+	}
+}

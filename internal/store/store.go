@@ -54,8 +54,8 @@ type Config struct {
 	FileKey   []byte
 	Retention Retention
 	Logger    *slog.Logger
-	// Rules are those of the contract but for the deadline, which is the
-	// account's. The zero value means delivery.DefaultRules.
+	// Rules are the contract's; their deadline is for accounts that have none
+	// of their own. The zero value means delivery.DefaultRules.
 	Rules delivery.Rules
 }
 

@@ -10,7 +10,7 @@ create table account (
   name             text   not null,
   -- The head of the account's event log; see takePosition.
   seq              bigint not null,
-  receipt_deadline bigint not null,
+  receipt_deadline bigint not null, -- microseconds; 0: the server's own
   policy_mode      text   not null,
   created_at       bigint not null
 ) /* WITHOUT_ROWID */;
