@@ -249,7 +249,7 @@ func TestARootKeyThatIsRefusedIsNotKept(t *testing.T) {
 func TestBadSettingsNameTheSettingAndWhatIsAllowed(t *testing.T) {
 	for env, value := range map[string]string{
 		"OPENMAIL_HTTP": "8025", "OPENMAIL_DOMAIN": "jane@x", "OPENMAIL_PUBLIC_URL": "ftp://x", "OPENMAIL_DATABASE": "mysql://x",
-		"OPENMAIL_LIMITS": "maybe", "OPENMAIL_LIMIT_SOCKETS": "-1", "OPENMAIL_RETAIN_EVENTS": "30 days", "OPENMAIL_LOG": "xml",
+		"OPENMAIL_LIMITS": "maybe", "OPENMAIL_RECEIPT_DEADLINE": "1s", "OPENMAIL_LIMIT_SOCKETS": "-1", "OPENMAIL_RETAIN_EVENTS": "30 days", "OPENMAIL_LOG": "xml",
 		"OPENMAIL_RELAY": "smtp://x", "OPENMAIL_BELL": "nats://x", "OPENMAIL_BLOBS": "s3://x", "OPENMAIL_TLS_CERT": "only-one",
 	} {
 		_, _, err := app.Load(func(name string) string {
@@ -262,6 +262,8 @@ func TestBadSettingsNameTheSettingAndWhatIsAllowed(t *testing.T) {
 			t.Errorf("%s=%s was accepted", env, value)
 		} else if env != "OPENMAIL_TLS_CERT" && !strings.HasPrefix(err.Error(), env+": ") {
 			t.Errorf("%s=%s: %v", env, value, err)
+		} else if strings.Contains(err.Error(), "bad_request") {
+			t.Errorf("%s=%s names a code of the wire to a person: %v", env, value, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -8,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"openmail"
 	"openmail/internal/delivery"
 )
 
@@ -64,13 +64,13 @@ func Settings() []Setting {
 		{Flag: "hostname", Env: "OPENMAIL_HOSTNAME", Default: "", Meaning: "name in the SMTP greeting and the self-signed certificate; empty: the domain", set: text(func(c *Config) *string { return &c.Hostname })},
 		{Flag: "public-url", Env: "OPENMAIL_PUBLIC_URL", Default: "", Meaning: "URL under which clients reach the server; empty: http:// and the address", set: publicURL},
 		{Flag: "database", Env: "OPENMAIL_DATABASE", Default: "", Meaning: "empty: SQLite in the data folder; else postgres://…", set: database},
-		{Flag: "bell", Env: "OPENMAIL_BELL", Default: "", Meaning: "empty: in process (nats:// is not in this version)", set: onlyEmpty("bell")},
-		{Flag: "blobs", Env: "OPENMAIL_BLOBS", Default: "", Meaning: "empty: files in the data folder (s3:// is not in this version)", set: onlyEmpty("blobs")},
+		{Flag: "bell", Env: "OPENMAIL_BELL", Default: "", Meaning: "empty: in process (nats:// is not in this version)", set: onlyEmpty},
+		{Flag: "blobs", Env: "OPENMAIL_BLOBS", Default: "", Meaning: "empty: files in the data folder (s3:// is not in this version)", set: onlyEmpty},
 		{Flag: "relay", Env: "OPENMAIL_RELAY", Default: "", Meaning: "empty or none (sending mail is not in this version)", set: relay},
 		{Flag: "webhook-allow", Env: "OPENMAIL_WEBHOOK_ALLOW", Default: "", Meaning: "hosts or CIDRs, comma separated, that webhooks may reach though private, on any port", set: list(func(c *Config) *[]string { return &c.WebhookAllow })},
 		{Flag: "tls-cert", Env: "OPENMAIL_TLS_CERT", Default: "", Meaning: "certificate file for STARTTLS; empty: a self-signed one in the data folder", set: text(func(c *Config) *string { return &c.TLSCert })},
 		{Flag: "tls-key", Env: "OPENMAIL_TLS_KEY", Default: "", Meaning: "key file of the certificate", set: text(func(c *Config) *string { return &c.TLSKey })},
-		{Flag: "log", Env: "OPENMAIL_LOG", Default: "", Meaning: "text or json; empty: text on a terminal, else json", set: oneOf("log", func(c *Config) *string { return &c.Log }, "", "text", "json")},
+		{Flag: "log", Env: "OPENMAIL_LOG", Default: "", Meaning: "text or json; empty: text on a terminal, else json", set: logFormat},
 		{Flag: "max-mail", Env: "OPENMAIL_MAX_MAIL", Default: "36700160", Meaning: "largest mail, in bytes", set: number(func(c *Config, n int) { c.MaxMail = int64(n) }, 1024, 256<<20)},
 		{Flag: "origins", Env: "OPENMAIL_ORIGINS", Default: "", Meaning: "origins, comma separated, of the pages that may open a WebSocket; empty: any (a key is always needed)", set: list(func(c *Config) *[]string { return &c.Origins })},
 		{Flag: "inline-attachments", Env: "OPENMAIL_INLINE_ATTACHMENTS", Default: "off", Meaning: "on: attachments are answered with their bytes instead of a redirect to a signed link", set: onOff(func(c *Config) *bool { return &c.InlineAttachments })},
@@ -170,16 +170,13 @@ func address(field func(*Config) *string) func(*Config, string) error {
 	}
 }
 
-func oneOf(_ string, field func(*Config) *string, allowed ...string) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		for _, a := range allowed {
-			if v == a {
-				*field(c) = v
-				return nil
-			}
-		}
-		return fmt.Errorf("%q is not one of: %s", v, strings.Join(allowed[1:], ", "))
+func logFormat(c *Config, v string) error {
+	switch v {
+	case "", "text", "json":
+		c.Log = v
+		return nil
 	}
+	return fmt.Errorf("%q is neither text nor json", v)
 }
 
 func onOff(field func(*Config) *bool) func(*Config, string) error {
@@ -256,14 +253,12 @@ func database(c *Config, v string) error {
 	return nil
 }
 
-// onlyEmpty is a setting that later versions know more values of.
-func onlyEmpty(name string) func(*Config, string) error {
-	return func(_ *Config, v string) error {
-		if v == "" {
-			return nil
-		}
-		return openmail.Errorf(openmail.CodeBadRequest, "this version knows no value for %s: leave it empty", name)
+// onlyEmpty is a setting that later versions know values of.
+func onlyEmpty(_ *Config, v string) error {
+	if v == "" {
+		return nil
 	}
+	return errors.New("this version knows no value for it: leave it empty")
 }
 
 func relay(c *Config, v string) error {
