@@ -30,7 +30,7 @@ client_nginx() { client_ws "${1/"$HTTP_ADDR"/"127.0.0.1:$PROXY_PORT"}" "$2"; }
 client_chromium() {
   rm -f "$WORK/page"
   background node "$E2E/fence/page.js" "$@" "$WORK/page"
-  wait_for "the page" 10 test -s "$WORK/page"
+  wait_for "the page" test -s "$WORK/page"
   background chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
     --disable-component-update --disable-sync --user-data-dir="$(mktemp -d "$WORK/chromium.XXXXXX")" "$(cat "$WORK/page")" >"$WORK/chromium.log" 2>&1
   CLIENT=$!
@@ -41,7 +41,7 @@ start_proxy() {
   mkdir -p "$WORK/nginx"
   sed "s#FOLDER#$WORK/nginx#; s#PORT#$PROXY_PORT#; s#BACKEND#$HTTP_ADDR#" "$E2E/fence/nginx.conf" >"$WORK/nginx/nginx.conf"
   background nginx -p "$WORK/nginx" -c "$WORK/nginx/nginx.conf" -e "$WORK/nginx/error.log"
-  wait_for "nginx" 10 curl -sS "http://127.0.0.1:$PROXY_PORT/health"
+  wait_for "nginx" curl -sS "http://127.0.0.1:$PROXY_PORT/health"
 }
 
 version() {
@@ -72,12 +72,12 @@ renderers() {
 
 start_client() {
   "client_$1" "$STREAM?token=$KEY" "${2:-}"
-  wait_for "$1 to subscribe" 30 sockets 1
+  wait_for "$1 to subscribe" sockets 1
 }
 
 stop_client() {
   kill $(family "$CLIENT") 2>/dev/null || true
-  wait_for "the socket to go" 20 sockets 0
+  wait_for "the socket to go" sockets 0
 }
 
 took() {
@@ -102,11 +102,11 @@ one() {
 measure_singles() {
   local n before most=0 ms
   one "warm up"
-  wait_for "the receipt" 10 event_state "$EVENT" delivered
+  wait_for "the receipt" event_state "$EVENT" delivered
   before=$(receipts)
   for n in $(seq "$singles"); do
     one "single $n"
-    wait_for "the receipt" 10 event_state "$EVENT" delivered
+    wait_for "the receipt" event_state "$EVENT" delivered
     ms=$(took "$EVENT")
     [ "$ms" -le "$most" ] || most=$ms
   done
@@ -129,7 +129,7 @@ measure_burst() {
   smtp-source -s 4 -m "$burst" -l 1000 -f load@example.com -t "$ADDRESS" "inet:$SMTP"
   before=$(receipts)
   start_client "$1" "$EVENT"
-  wait_for "all receipts" 30 confirmed
+  wait_for "all receipts" confirmed
   after=$(receipts)
   [ "$((${after% *} - ${before% *}))" = "$burst" ] || fail "$1: ${after% *} - ${before% *} receipts of $burst"
   BURST="all; $(mean "$before" "$after")"
@@ -138,7 +138,7 @@ measure_burst() {
 # measure_handler SUBJECT sets HANDLER to when the receipt came, in milliseconds.
 measure_handler() {
   one "$1 $pause"
-  wait_for "the receipt" 20 event_state "$EVENT" delivered
+  wait_for "the receipt" event_state "$EVENT" delivered
   HANDLER=$(took "$EVENT")
   # A receipt that came before the handler was done says nothing of its end.
   [ "$HANDLER" -ge $((pause * 9 / 10)) ] || sleep "$((pause / 1000))"
@@ -158,7 +158,7 @@ measure_stopped() {
     STOPPED="after $(took "$EVENT") ms"
   fi
   kill -CONT "$@"
-  wait_for "the receipt after it went on" 20 event_state "$EVENT" delivered
+  wait_for "the receipt after it went on" event_state "$EVENT" delivered
 }
 
 # measure_page_stopped stops the browser's page, not the browser: PAGE is how
@@ -172,7 +172,7 @@ measure_page_stopped() {
   call GET /v1/sockets
   count=$((burst - $(field '.data[0] | .unconfirmed + .behind')))
   kill -CONT $pids
-  wait_for "all receipts" 30 confirmed
+  wait_for "all receipts" confirmed
   PAGE="; with only the page's process stopped: for $count of $burst"
 }
 

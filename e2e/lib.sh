@@ -17,6 +17,7 @@ SERVER_LOG=$WORK/server.log
 HTTP_ADDR=127.0.0.1:0
 SMTP_ADDR=127.0.0.1:0
 PIDS=()
+PATIENCE=60 # seconds
 
 # The state of the command line stays in the test's own folder.
 export HOME=$WORK/home NODE_PATH=$E2E/node_modules NODE_NO_WARNINGS=1
@@ -50,10 +51,12 @@ background() {
   PIDS+=($!)
 }
 
-# wait_for WHAT SECONDS COMMAND… waits until the command succeeds.
+# wait_for WHAT COMMAND… waits until the command succeeds. How long is not what
+# is tested: it only ends a test that has failed, so that a busy machine may take
+# its time.
 wait_for() {
-  local what=$1 deadline=$((SECONDS + $2))
-  shift 2
+  local what=$1 deadline=$((SECONDS + PATIENCE))
+  shift
   until "$@" >/dev/null 2>&1; do
     [ "$SECONDS" -lt "$deadline" ] || fail "waited in vain for $what"
     sleep 0.05
@@ -72,7 +75,7 @@ start_server() {
     >>"$WORK/server.out" 2>>"$SERVER_LOG" &
   SERVER_PID=$!
   PIDS+=("$SERVER_PID")
-  wait_for "the server to listen" 20 listening_or_dead
+  wait_for "the server to listen" listening_or_dead
   [ -s "$DATA/addresses.json" ] || fail "the server did not start: $(tail -3 "$SERVER_LOG")"
   HTTP_ADDR=$(jq -r .http "$DATA/addresses.json")
   SMTP_ADDR=$(jq -r .smtp "$DATA/addresses.json")
@@ -163,7 +166,7 @@ sockets() {
 start_receiver() {
   rm -f "$WORK/hook"
   background node "$E2E/tools/receiver.js" "$WORK/hook" "$WORK/secret" "$@" >>"$WORK/posts"
-  wait_for "the receiver" 10 test -s "$WORK/hook"
+  wait_for "the receiver" test -s "$WORK/hook"
   HOOK=$(cat "$WORK/hook")
 }
 
@@ -176,11 +179,11 @@ start_listener() {
   : >"$WORK/stream"
   background node "$E2E/tools/listen.js" "$STREAM" "$KEY" "${1:-"{}"}" >"$WORK/stream"
   LISTENER=$!
-  wait_for "the listener" 10 sockets 1
+  wait_for "the listener" sockets 1
 }
 
 # stop_listener ends it at once, without a word to the server.
 stop_listener() {
   kill -KILL "$LISTENER"
-  wait_for "the socket to go" 10 sockets 0
+  wait_for "the socket to go" sockets 0
 }

@@ -6,10 +6,10 @@ const two = { id: env.INBOX_TWO, address: env.ADDRESS_TWO };
 
 // ended checks that the last words are an error message and that code.
 async function ended(stream, code, words) {
-  const { type, message } = await stream.next(10);
+  const { type, message } = await stream.next();
   assert.equal(type, "error");
   assert.match(message, words);
-  assert.equal((await within(10, "the close", () => stream.closed)).code, code);
+  assert.equal((await within("the close", () => stream.closed)).code, code);
 }
 
 await cases({
@@ -136,7 +136,7 @@ await cases({
     assert.equal((await after.next()).type, "subscribed");
     await after.quiet();
     await after.close();
-    await until("the receipts to be written", 5, async () => (await rest("GET", "/v1/events?limit=1")).body.data[0].state === "delivered");
+    await until("the receipts to be written", async () => (await rest("GET", "/v1/events?limit=1")).body.data[0].state === "delivered");
     const again = new Stream();
     await again.subscribe({ last_event_id: seen.event_id });
     const first = await again.next();
@@ -151,7 +151,7 @@ await cases({
     await stream.quiet();
     const pong = new Promise((resolve) => stream.ws.once("pong", resolve));
     stream.ws.ping("hello");
-    assert.equal((await within(5, "the pong", () => pong)).toString(), "hello");
+    assert.equal((await within("the pong", () => pong)).toString(), "hello");
     await stream.close();
   },
 
@@ -162,7 +162,7 @@ await cases({
     await eleventh.opened;
     await ended(eleventh, 4008, /too many connections/);
     await ten[3].close();
-    await until("the place to be free", 5, async () => (await rest("GET", "/v1/sockets")).body.data.length === 9);
+    await until("the place to be free", async () => (await rest("GET", "/v1/sockets")).body.data.length === 9);
     const next = new Stream();
     assert.equal((await next.subscribe()).type, "subscribed");
     await Promise.all([...ten, next].map((stream) => stream.close()));
@@ -206,13 +206,13 @@ await cases({
     await stream.subscribe();
     const { body } = await rest("GET", "/v1/sockets");
     assert.equal((await rest("DELETE", `/v1/sockets/${body.data[0].id}`)).status, 204);
-    assert.equal((await within(10, "the close", () => stream.closed)).code, 1000);
+    assert.equal((await within("the close", () => stream.closed)).code, 1000);
   },
 
   async "a server that stops says 1001"() {
     const streams = [new Stream(), new Stream()];
     for (const stream of streams) await stream.subscribe();
     process.kill(Number(env.SERVER_PID), "SIGTERM");
-    for (const stream of streams) assert.equal((await within(15, "the close", () => stream.closed)).code, 1001);
+    for (const stream of streams) assert.equal((await within("the close", () => stream.closed)).code, 1001);
   },
 });

@@ -28,8 +28,8 @@ export class Stream {
   }
 
   // next is the next message.
-  async next(seconds = 5) {
-    await within(seconds, "a message", () => this.messages.length > 0 || new Promise((resolve) => (this.wake = resolve)));
+  async next() {
+    await within("a message", () => this.messages.length > 0 || new Promise((resolve) => (this.wake = resolve)));
     return this.messages.shift();
   }
 
@@ -52,11 +52,14 @@ export class Stream {
   }
 }
 
-// within gives work so many seconds.
-export async function within(seconds, what, work) {
+// How long is not what is tested: it only ends a test that has failed.
+const patience = 60_000; // milliseconds
+
+// within gives up when work has taken too long.
+export async function within(what, work) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), seconds * 1000);
+    timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), patience);
   });
   try {
     return await Promise.race([work(), late]);
@@ -66,8 +69,8 @@ export async function within(seconds, what, work) {
 }
 
 // until asks again and again until the answer is true.
-export async function until(what, seconds, question) {
-  const deadline = Date.now() + seconds * 1000;
+export async function until(what, question) {
+  const deadline = Date.now() + patience;
   for (;;) {
     const answer = await question();
     if (answer) return answer;

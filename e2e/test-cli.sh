@@ -29,7 +29,7 @@ out '.ok and ([.checks[].name] == ["server","clock","key","stream","inbox"])' do
 # Events as they happen: one JSON object a line.
 background "$OPENMAIL" listen --json --count 2 >"$WORK/listened" 2>"$WORK/listen.err"
 listener=$!
-wait_for "listen to listen" 10 sockets 1
+wait_for "listen to listen" sockets 1
 mail jane@openmail.localhost "one"
 mail jane@openmail.localhost "two"
 wait "$listener"
@@ -83,7 +83,7 @@ field .webhookSecret >"$WORK/secret"
 out '.ok and .status == 200 and .response == "answer 200"' webhook test
 jq -e '.verified and .body.event == "setup.test" and .headers["x-event-id"] == .body.event_id' "$WORK/posts" >/dev/null
 out '.state == "due"' events redeliver "$EVENT"
-wait_for "the post" 10 posted 2
+wait_for "the post" posted 2
 sed -n 2p "$WORK/posts" | jq -e --arg id "$EVENT" '.verified and .body.event_id == $id' >/dev/null
 om webhook clear >/dev/null
 
@@ -91,9 +91,9 @@ om webhook clear >/dev/null
 cp "$WORK/posts" "$WORK/posts.webhook" && : >"$WORK/posts"
 background "$OPENMAIL" ws bridge --hook-url "$HOOK/hooks/openmail" --hook-token t0ken 2>"$WORK/bridge.err"
 bridge=$!
-wait_for "the bridge" 10 sockets 1
+wait_for "the bridge" sockets 1
 mail jane@openmail.localhost "over the bridge"
-wait_for "the post" 10 posted 1
+wait_for "the post" posted 1
 jq -e '.path == "/hooks/openmail" and .headers.authorization == "Bearer t0ken"
   and .body.email.subject == "over the bridge" and .body.email.sender == "sender@example.com" and (.body | has("message") | not)' "$WORK/posts" >/dev/null
 out '.bridge.status == "running"' status

@@ -196,7 +196,7 @@ keys id state
 want 404 POST /v1/events/evt_nothing/redeliver
 want 202 POST /v1/events/redeliver '{"state":"failed"}'
 holds '. == {"count": 2}'
-wait_for "the posts" 10 posted 4
+wait_for "the posts" posted 4
 jq -es 'all(.[]; .verified)' "$WORK/posts" >/dev/null
 want 200 GET "/v1/events/$EVENT/attempts"
 holds '.data[0] | (keys_unsorted | sort) == (["n","channel","at","tookMs","status","outcome","error","remote","response"] | sort)'

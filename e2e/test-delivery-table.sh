@@ -19,9 +19,9 @@ want 200 PUT /v1/webhook "{\"url\":\"$HOOK/hook?a=1\"}"
 field .webhookSecret >"$WORK/secret"
 start_listener
 mail "$address" "by socket"
-wait_for "the event" 5 has "$WORK/stream" '"subject":"by socket"'
+wait_for "the event" has "$WORK/stream" '"subject":"by socket"'
 newest_event
-wait_for "its receipt" 5 event_state "$EVENT" delivered
+wait_for "its receipt" event_state "$EVENT" delivered
 holds '.channel == "websocket" and .attempts == 1 and .reason == null and .nextAttemptAt == null'
 attempts 'length == 1 and (.[0] | .n == 1 and .channel == "websocket" and .outcome == "delivered" and .tookMs < 1000 and (.remote | startswith("127.0.0.1:")))'
 [ ! -s "$WORK/posts" ]
@@ -35,8 +35,8 @@ event_state "$EVENT" armed
 call GET /v1/sockets
 holds '.data[0].unconfirmed == 1'
 stop_listener
-wait_for "the first post" 5 posted 1
-wait_for "its failure to be noted" 5 event_state "$EVENT" due
+wait_for "the first post" posted 1
+wait_for "its failure to be noted" event_state "$EVENT" due
 holds '.nextAttemptAt != null and .deliveredAt == null'
 retried=$EVENT
 
@@ -50,8 +50,8 @@ event_state "$EVENT" failed
 holds '.reason == "no_route" and .channel == null and .attempts == 0 and .deliveredAt == null'
 attempts 'length == 0'
 start_listener "{\"inbox_ids\":[\"$INBOX\"],\"last_event_id\":\"$retried\"}"
-wait_for "the replay" 5 has "$WORK/stream" '"subject":"seen by nobody 2"'
-wait_for "its receipt" 5 event_state "$EVENT" delivered
+wait_for "the replay" has "$WORK/stream" '"subject":"seen by nobody 2"'
+wait_for "its receipt" event_state "$EVENT" delivered
 holds '.channel == "websocket" and .reason == null and .attempts == 1'
 attempts 'length == 1 and .[0].outcome == "delivered"'
 [ "$(grep '"event"' "$WORK/stream" | jq -r .message.subject | paste -sd,)" = "seen by nobody 1,seen by nobody 2" ]
@@ -62,8 +62,8 @@ stop_listener
 want 200 PUT /v1/webhook "{\"url\":\"$HOOK/hook?a=1\"}"
 field .webhookSecret >"$WORK/secret.new"
 EVENT=$retried
-wait_for "the second post" 40 posted 2
-wait_for "the event to be delivered" 5 event_state "$EVENT" delivered
+wait_for "the second post" posted 2
+wait_for "the event to be delivered" event_state "$EVENT" delivered
 holds '.channel == "webhook" and .attempts == 3'
 attempts '[.[] | [.n, .channel, .outcome, .status]] == [[1,"websocket","lost",0],[2,"webhook","refused",503],[3,"webhook","delivered",200]]'
 holds '.data[2].response == "answer 200"'
@@ -84,19 +84,19 @@ sed -n 2p "$WORK/posts" >"$WORK/posts.2"
 # 2c. No socket and a webhook: at once, and the payload is that of the log.
 cp "$WORK/secret.new" "$WORK/secret"
 mail "$address" "by webhook <&> ü"
-wait_for "the post" 5 posted 3
+wait_for "the post" posted 3
 newest_event
-wait_for "its state" 5 event_state "$EVENT" delivered
+wait_for "its state" event_state "$EVENT" delivered
 holds '.channel == "webhook" and .attempts == 1 and .payload.message.subject == "by webhook <&> ü"'
 sed -n 3p "$WORK/posts" | jq -e --argjson log "$BODY" '.verified and .verifiedAgain and .body.attempt == 1
   and .body.message == $log.payload.message and (.raw | contains("by webhook <&> ü"))' >/dev/null || fail "$(sed -n 3p "$WORK/posts")"
 
 # Sent again by hand: 202, and the post comes once more with the next attempt.
 want 202 POST "/v1/events/$EVENT/redeliver"
-wait_for "the post" 5 posted 4
+wait_for "the post" posted 4
 sed -n 4p "$WORK/posts" | jq -e --arg id "$EVENT" '.body.event_id == $id and .body.attempt == 2' >/dev/null
 
 # A replay over a socket counts on, whichever way the attempts before it took.
 start_listener "{\"last_event_id\":\"$retried\"}"
-wait_for "the replay" 5 has "$WORK/stream" '"subject":"by webhook'
+wait_for "the replay" has "$WORK/stream" '"subject":"by webhook'
 grep '"subject":"by webhook' "$WORK/stream" | jq -e '.attempt == 3' >/dev/null || fail "$(tail -1 "$WORK/stream")"

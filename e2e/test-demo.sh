@@ -8,7 +8,7 @@ demo() {
   rm -f "$DATA/addresses.json" "$WORK/demo.out"
   background "$OPENMAIL" demo --data "$DATA" --http 127.0.0.1:0 --smtp 127.0.0.1:0 >"$WORK/demo.out" 2>&1
   SERVER_PID=$!
-  wait_for "the demo to serve" 20 has "$WORK/demo.out" '^Serving until interrupted'
+  wait_for "the demo to serve" has "$WORK/demo.out" '^Serving until interrupted'
   has "$WORK/demo.out" '^latency +[0-9.]+ ms from the end of the mail' || fail "no latency: $(cat "$WORK/demo.out")"
   HTTP_ADDR=$(jq -r .http "$DATA/addresses.json")
   BASE=http://$HTTP_ADDR
@@ -16,7 +16,7 @@ demo() {
   sed -n 's/^event *//p' "$WORK/demo.out" | jq -e '.event == "message.received" and .message.to == "demo@openmail.localhost"' >/dev/null ||
     fail "no event: $(cat "$WORK/demo.out")"
   newest_event
-  wait_for "the receipt" 5 event_state "$EVENT" delivered
+  wait_for "the receipt" event_state "$EVENT" delivered
 }
 
 demo

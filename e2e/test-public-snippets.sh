@@ -12,14 +12,14 @@ snippet() { sed "s#wss://api.openmail.sh/v1/ws#$STREAM#; s#YOUR_API_KEY#$KEY#" "
 # check NAME PID: the client that runs gets the event of a mail.
 check() {
   local subject="for $1"
-  wait_for "$1 to subscribe" 15 sockets 1
+  wait_for "$1 to subscribe" sockets 1
   mail "$ADDRESS" "$subject"
-  wait_for "the event at $1" 10 has "$WORK/$1.out" "\"subject\":\"$subject\""
+  wait_for "the event at $1" has "$WORK/$1.out" "\"subject\":\"$subject\""
   newest_event
-  wait_for "the receipt of $1" 10 event_state "$EVENT" delivered
+  wait_for "the receipt of $1" event_state "$EVENT" delivered
   holds '.channel == "websocket"'
   kill "$2"
-  wait_for "$1 to go" 10 sockets 0
+  wait_for "$1 to go" sockets 0
 }
 
 cat >"$WORK/node.js" <<END
@@ -44,6 +44,6 @@ mkfifo "$WORK/cli.in"
 exec 3<>"$WORK/cli.in" # held open for writing too, so that opening it waits for nobody
 background bash "$WORK/cli.sh" <&3 >"$WORK/cli.out" 2>&1
 cli=$!
-wait_for "the command line to connect" 15 eval 'call GET /v1/sockets; [ "$(field ".data | length")" = 1 ]'
+wait_for "the command line to connect" eval 'call GET /v1/sockets; [ "$(field ".data | length")" = 1 ]'
 echo '{"type":"subscribe"}' >&3
 check cli "$cli"

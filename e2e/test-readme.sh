@@ -14,11 +14,11 @@ block() {
 
 # check NAME PID: the client that runs tells of a mail.
 check() {
-  wait_for "$1 to subscribe" 15 sockets 1
+  wait_for "$1 to subscribe" sockets 1
   mail "$ADDRESS" "for $1"
-  wait_for "the mail at $1" 10 has "$WORK/$1.out" "^sender@example.com for $1\$"
+  wait_for "the mail at $1" has "$WORK/$1.out" "^sender@example.com for $1\$"
   kill "$2"
-  wait_for "$1 to go" 10 sockets 0
+  wait_for "$1 to go" sockets 0
 }
 
 block node >"$WORK/readme.js"

@@ -12,21 +12,21 @@ start_receiver 503 200
 want 200 PUT /v1/webhook "{\"url\":\"$HOOK/hook\"}"
 field .webhookSecret >"$WORK/secret"
 mail "$pending" "retry me"
-wait_for "the first post" 5 posted 1
+wait_for "the first post" posted 1
 newest_event
 retried=$EVENT
-wait_for "its failure to be noted" 5 event_state "$retried" due
+wait_for "its failure to be noted" event_state "$retried" due
 due=$(field .nextAttemptAt)
 
 # A client listens to the busy inbox, and mail streams in until it is refused.
 start_listener "{\"inbox_ids\":[\"$INBOX\"]}"
 background "$PYTHON" "$E2E/tools/until_refused.py" "${SMTP%:*}" "${SMTP#*:}" "$ADDRESS" >"$WORK/acknowledged" 2>"$WORK/refused"
 sender=$!
-wait_for "50 mails" 20 eval '[ "$(wc -l <"$WORK/acknowledged")" -ge 50 ]'
+wait_for "50 mails" eval '[ "$(wc -l <"$WORK/acknowledged")" -ge 50 ]'
 stop_server
 wait "$sender"
 grep -Eq '^(421|closed)' "$WORK/refused" || fail "the sender was told: $(cat "$WORK/refused")"
-wait_for "the client to be told" 5 has "$WORK/stream" '"type":"closed"'
+wait_for "the client to be told" has "$WORK/stream" '"type":"closed"'
 tail -1 "$WORK/stream" | jq -e '.code == 1001' >/dev/null || fail "$(tail -1 "$WORK/stream")"
 jq -es '[.[] | select(.msg == "server.stopped")] | length == 1' "$SERVER_LOG" >/dev/null
 
@@ -48,13 +48,13 @@ all_seen() {
   event_subjects "$WORK/stream" | cat "$WORK/seen" - | sort >"$WORK/seen.all"
   [ "$(wc -l <"$WORK/seen.all")" -ge "$(wc -l <"$WORK/stored")" ]
 }
-wait_for "the rest of the events" 10 all_seen
+wait_for "the rest of the events" all_seen
 cmp "$WORK/stored" "$WORK/seen.all"
 
 # The retry comes when it was due, not at the start and not a schedule later.
 event_state "$retried" due
 [ "$(field .nextAttemptAt)" = "$due" ]
-wait_for "the retry to be delivered" 40 event_state "$retried" delivered
+wait_for "the retry to be delivered" event_state "$retried" delivered
 # What the listener had not confirmed when the server stopped may have been
 # posted too: this is about the event that waited.
 posts() { jq -c --arg id "$retried" 'select(.body.event_id == $id)' "$WORK/posts"; }

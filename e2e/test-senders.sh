@@ -7,7 +7,7 @@ new_inbox first
 new_inbox second
 second=$ADDRESS first=first@${ADDRESS#*@}
 background node "$E2E/tools/listen.js" "$STREAM" "$KEY" >"$WORK/events"
-wait_for "the listener" 10 sockets 1
+wait_for "the listener" sockets 1
 
 host=${SMTP%:*} port=${SMTP#*:}
 "$PYTHON" "$E2E/tools/smtplib_mails.py" "$host" "$port" "$first" "$second" # 3 mails to both
@@ -26,7 +26,7 @@ smtp-source -s 1 -d -m 100 -l 20000 -f load@example.com -t "$second" "inet:$SMTP
 want_events=$((3 * 2 + 3 + 500))
 events() { grep '"event":"message.received"' "$WORK/events"; }
 arrived() { [ "$(events | wc -l)" -ge "$want_events" ]; }
-wait_for "$want_events events" 30 arrived
+wait_for "$want_events events" arrived
 
 # Once: as many different events, and different messages, as mails.
 [ "$(events | wc -l)" = "$want_events" ] || fail "$(events | wc -l) events instead of $want_events"
@@ -64,6 +64,6 @@ one "swaks tls" '.message.attachments[0] | .filename == "notes.txt" and .content
 one "curl plain" '.message.body_text == "A line." and .message.to == $first'
 
 # Every one has its receipt.
-wait_for "all receipts" 10 eval 'call GET "/v1/events?state=armed"; [ "$(field ".data | length")" = 0 ]'
+wait_for "all receipts" eval 'call GET "/v1/events?state=armed"; [ "$(field ".data | length")" = 0 ]'
 want 200 GET '/v1/events?state=failed'
 holds '.data == []'
