@@ -13,7 +13,7 @@ E2E=$(cd "$(dirname "$0")" && pwd)
 [ -z "${OPENMAIL_BIN:-}" ] || OPENMAIL_BIN=$(realpath "$OPENMAIL_BIN")
 cd "$E2E"
 
-LIMIT=150 # seconds that a test may take
+LIMIT=300 # seconds that a test may take, on a busy machine
 JOBS=${JOBS:-3}
 
 # need COMMAND PACKAGE notes what is missing.
