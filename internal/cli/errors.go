@@ -60,6 +60,9 @@ func (s *session) serverText(err error, e *openmail.Error) string {
 	message := strings.TrimSuffix(e.Message, ".")
 	switch e.Code {
 	case openmail.CodeUnauthorized:
+		if s.key == "" && !s.named {
+			return fmt.Sprintf("the folder that you are in names the server %s, which is shown no key of yours: if it is yours too, set OPENMAIL_BASE_URL in the environment", s.base)
+		}
 		if s.key == "" {
 			return fmt.Sprintf("there is no API key for %s: set OPENMAIL_API_KEY, or run this beside the folder openmail-data of a local server", s.base)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"openmail"
 	"openmail/client"
 )
 
@@ -109,11 +110,19 @@ func TestOnlyALocalServerGetsTheLocalKey(t *testing.T) {
 	for base, want := range map[string]bool{
 		"http://127.0.0.1:8025": true, "http://[::1]:8025": true, "http://localhost": true, "http://mail.localhost:1": true,
 		"http://127.0.0.1.evil.example": false, "http://localhost.evil.example": false, "https://mail.example": false,
-		"http://10.0.0.1": false, "http://127.0.0.1@evil.example": false, "": false, "http://%": false,
+		"http://203.0.113.7": false, "http://127.0.0.1@evil.example": false, "": false, "http://%": false,
 	} {
-		if got := isLoopback(base); got != want {
+		if got := isLocal(base); got != want {
 			t.Errorf("%q: %v", base, got)
 		}
+	}
+}
+
+func TestAKeyThatIsHeldBackIsExplained(t *testing.T) {
+	s := &session{cli: &cli{}, settings: settings{base: "https://mail.example"}}
+	got := s.text(openmail.Errorf(openmail.CodeUnauthorized, "Missing or invalid Authorization header"))
+	if !strings.Contains(got, "https://mail.example, which is shown no key of yours") || !strings.Contains(got, "set OPENMAIL_BASE_URL") {
+		t.Error(got)
 	}
 }
 

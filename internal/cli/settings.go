@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"openmail/client"
@@ -46,19 +47,25 @@ func (s source) long() string {
 // settings is what flags, environment and files say together.
 type settings struct {
 	base   string
+	named  bool // the user named base, or nobody did: no file of the current folder
 	key    string
 	source source
 	path   string // of the state file
 	state  *state
-	env    func(string) string // with what ./.env adds
+	getenv func(string) string // the process's environment
+	dotenv map[string]string   // ./.env
 }
+
+// env is the process's environment, and ./.env where that has no say.
+func (s settings) env(name string) string { return cmp.Or(s.getenv(name), s.dotenv[name]) }
 
 // resolve finds the settings: flags win over the environment, that over ./.env,
 // that over the state file, that over what a local server left in its folder.
 func (c *cli) resolve() (settings, error) {
 	var set settings
 	var err error
-	if set.env, err = c.environment(); err != nil {
+	set.getenv = c.Getenv
+	if set.dotenv, err = readEnv(); err != nil {
 		return set, err
 	}
 	set.path = cmp.Or(c.statePath, set.env("OPENMAIL_STATE_PATH"), filepath.Join(c.Home, ".openmail-cli", "state.json"))
@@ -66,20 +73,38 @@ func (c *cli) resolve() (settings, error) {
 		return set, err
 	}
 	data := cmp.Or(set.env("OPENMAIL_DATA"), "openmail-data")
-	set.base = strings.TrimRight(cmp.Or(c.baseURL, set.env("OPENMAIL_BASE_URL"), set.env("OPENMAIL_API_URL"), localURL(data), client.DefaultBaseURL), "/")
+	set.base, set.named = c.findBase(set, data)
 	set.key, set.source = c.findKey(set, data)
 	return set, nil
 }
 
+// findBase finds the server, and whether the user named it, or nobody did.
+func (c *cli) findBase(set settings, data string) (base string, named bool) {
+	given := cmp.Or(c.baseURL, c.Getenv("OPENMAIL_BASE_URL"), c.Getenv("OPENMAIL_API_URL"))
+	found := cmp.Or(given, set.dotenv["OPENMAIL_BASE_URL"], set.dotenv["OPENMAIL_API_URL"], localURL(data))
+	return strings.TrimRight(cmp.Or(found, client.DefaultBaseURL), "/"), found == given
+}
+
+// findKey finds the key for that server. One that a file of the current folder
+// names, which may have come with somebody else's repository, is shown the key
+// of that file and no other, unless it is this machine.
 func (c *cli) findKey(set settings, data string) (string, source) {
-	switch env := set.env("OPENMAIL_API_KEY"); {
-	case c.apiKey != "":
+	if c.apiKey != "" {
 		return c.apiKey, fromFlag
+	}
+	local := isLocal(set.base)
+	if !set.named && !local {
+		if key := set.dotenv["OPENMAIL_API_KEY"]; key != "" {
+			return key, fromEnv
+		}
+		return "", fromNowhere
+	}
+	switch env := set.env("OPENMAIL_API_KEY"); {
 	case env != "":
 		return env, fromEnv
 	case set.state.SavedAPIKey != "":
 		return set.state.SavedAPIKey, fromState
-	case !isLoopback(set.base):
+	case !local:
 		// A local server's key is no other server's to see.
 		return "", fromNowhere
 	}
@@ -89,14 +114,28 @@ func (c *cli) findKey(set settings, data string) (string, source) {
 	return "", fromNowhere
 }
 
-func isLoopback(base string) bool {
+// isLocal reports whether a URL leads to this machine, by an address or a name
+// that cannot lead elsewhere.
+func isLocal(base string) bool {
 	u, err := url.Parse(base)
 	if err != nil {
 		return false
 	}
 	host := u.Hostname()
 	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && ip.IsLoopback()
+	if err != nil {
+		return host == "localhost" || strings.HasSuffix(host, ".localhost")
+	}
+	return ip.IsLoopback() || isOurs(ip.Unmap())
+}
+
+// isOurs reports whether this machine has the address.
+func isOurs(ip netip.Addr) bool {
+	addrs, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(addrs, func(a net.Addr) bool {
+		p, err := netip.ParsePrefix(a.String())
+		return err == nil && p.Addr().Unmap() == ip
+	})
 }
 
 // localURL is where the server that keeps its data there answers; "" when none
@@ -122,14 +161,13 @@ func localURL(data string) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// environment is the process's, and ./.env where that has no say.
-func (c *cli) environment() (func(string) string, error) {
+// readEnv reads ./.env, which need not be there.
+func readEnv() (map[string]string, error) {
 	b, err := readSmall(".env")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read ./.env: %w", err)
 	}
-	file := parseEnv(b)
-	return func(name string) string { return cmp.Or(c.Getenv(name), file[name]) }, nil
+	return parseEnv(b), nil
 }
 
 // parseEnv reads NAME=value lines, the value in quotes or not. What is neither
