@@ -13,11 +13,21 @@ func TestIdentifiersAreUniqueURLSafeAndSortByTime(t *testing.T) {
 	seen := map[string]bool{}
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	var last string
-	for i := range 1000 {
-		got := id.At("msg_", start.Add(time.Duration(i)*time.Millisecond))
+	// A step of a prime number of nanoseconds meets every place within a
+	// millisecond, and passes many of them.
+	for i := range 100_000 {
+		got := id.At("msg_", start.Add(time.Duration(i)*1009))
 		if !shape.MatchString(got) || seen[got] || got <= last {
 			t.Fatalf("identifier %d is %q after %q", i, got, last)
 		}
 		seen[got], last = true, got
+	}
+	now := time.Now()
+	for range 1000 {
+		if got := id.At("msg_", now); seen[got] {
+			t.Fatalf("%q was made twice", got)
+		} else {
+			seen[got] = true
+		}
 	}
 }
