@@ -21,6 +21,19 @@ type Rows[T any] struct {
 	Data []T `json:"data" nullable:"false"`
 }
 
+// Account is the owner of inboxes, keys, rules and one event log.
+type Account struct {
+	ID                     string `json:"id"`
+	Name                   string `json:"name"`
+	ReceiptDeadlineSeconds *int   `json:"receiptDeadlineSeconds" doc:"How long a pushed event may stay without a receipt before it goes to the webhook; null: the server's own"`
+	CreatedAt              Time   `json:"createdAt"`
+}
+
+// AccountUpdate changes an account. A field left out stays.
+type AccountUpdate struct {
+	ReceiptDeadlineSeconds Optional[int] `json:"receiptDeadlineSeconds,omitzero" minimum:"3" maximum:"120" doc:"null: the server's own"`
+}
+
 // Inbox is one mailbox.
 type Inbox struct {
 	ID          string  `json:"id"`

@@ -37,6 +37,16 @@ func (c *Client) Me(ctx context.Context) (api.Me, error) {
 	return fetch[api.Me](ctx, c, request{method: http.MethodGet, path: "/v1/me"})
 }
 
+// Account returns the account's settings.
+func (c *Client) Account(ctx context.Context) (api.Account, error) {
+	return fetch[api.Account](ctx, c, request{method: http.MethodGet, path: "/v1/account"})
+}
+
+// UpdateAccount changes the account's settings: fields that are not set stay.
+func (c *Client) UpdateAccount(ctx context.Context, in api.AccountUpdate) (api.Account, error) {
+	return fetch[api.Account](ctx, c, request{method: http.MethodPatch, path: "/v1/account", body: in})
+}
+
 // Keys lists the account's keys that are not revoked, without their tokens.
 func (c *Client) Keys(ctx context.Context) ([]api.APIKey, error) {
 	return rows[api.APIKey](ctx, c, request{method: http.MethodGet, path: "/v1/api-keys"})

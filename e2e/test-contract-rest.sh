@@ -40,6 +40,14 @@ done
 want 200 GET /v1/me
 keys customerId plan apiKeyScope mcpScopes
 holds '.apiKeyScope == "account" and .mcpScopes == null'
+want 200 GET /v1/account
+keys id name receiptDeadlineSeconds createdAt
+want 200 PATCH /v1/account '{"receiptDeadlineSeconds":5}'
+holds '.receiptDeadlineSeconds == 5'
+want 400 PATCH /v1/account '{"receiptDeadlineSeconds":2}'
+is_error bad_request receiptDeadlineSeconds
+want 200 PATCH /v1/account '{"receiptDeadlineSeconds":null}'
+holds '.receiptDeadlineSeconds == null'
 want 200 GET /openapi.json
 holds '.openapi | startswith("3.1")'
 routes=$(field '[.paths[] | keys[] | select(. != "parameters")] | length')

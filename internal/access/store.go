@@ -39,4 +39,6 @@ type Accounts interface {
 	CreateAccount(ctx context.Context, scope openmail.Scope, a openmail.Account, k openmail.Key, hash [32]byte) error
 	// Accounts returns all that the scope covers, oldest first.
 	Accounts(ctx context.Context, scope openmail.Scope) ([]openmail.Account, error)
+	// SetReceiptDeadline sets that of the scope's account; openmail.CodeNotFound.
+	SetReceiptDeadline(ctx context.Context, scope openmail.Scope, d time.Duration) error
 }

@@ -63,7 +63,7 @@ func New(o Options) *cobra.Command {
 	root.AddCommand(
 		c.initCommand(), c.statusCommand(), c.doctorCommand(), c.listenCommand(), c.wsCommands(),
 		c.inboxCommands(), c.threadCommands(), c.messageCommands(), c.attachmentCommands(),
-		c.eventCommands(), c.webhookCommands(), c.policyCommands(), c.quarantineCommands(), c.keyCommands(),
+		c.eventCommands(), c.webhookCommands(), c.policyCommands(), c.quarantineCommands(), c.keyCommands(), c.accountCommands(),
 	)
 	return root
 }

@@ -12,6 +12,7 @@ import (
 // routes declares everything that is answered, but for /openapi.json.
 func (s *Server) routes() {
 	s.systemRoutes()
+	s.accountRoutes()
 	s.inboxRoutes()
 	s.mailRoutes()
 	s.keyRoutes()

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -367,16 +368,26 @@ func TestEveryConnectionHasTheSettingsThatDurabilityAndSizeRestOn(t *testing.T) 
 	}
 }
 
-func TestAnAccountWithoutADeadlineOfItsOwnHasTheServers(t *testing.T) {
+func TestAnAccountHasItsOwnDeadlineOrTheServers(t *testing.T) {
 	db := openForDisk(t)
 	db.cfg.Rules.Deadline = 5 * time.Second
-	f := random(1, 100)
-	f.Listening = func(string, string, openmail.EventType) bool { return true }
-	if _, err := db.File(t.Context(), f); err != nil {
-		t.Fatal(err)
+	scope := openmail.Scope{Account: "acc_1"}
+	for i, own := range []time.Duration{0, 90 * time.Second, 0} {
+		if err := db.SetReceiptDeadline(t.Context(), scope, own); err != nil {
+			t.Fatal(err)
+		}
+		f := random(i+1, 100)
+		f.Listening = func(string, string, openmail.EventType) bool { return true }
+		if _, err := db.File(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+		e, err := db.Event(t.Context(), scope, f.Copies[0].Event)
+		want := f.At.Add(cmp.Or(own, 5*time.Second)).Truncate(time.Microsecond)
+		if err != nil || !e.Delivery.Due.Equal(want) {
+			t.Errorf("own %v: armed until %v, %v, want %v", own, e.Delivery.Due, err, want)
+		}
 	}
-	e, err := db.Event(t.Context(), openmail.Scope{Account: "acc_1"}, "evt_1")
-	if err != nil || !e.Delivery.Due.Equal(f.At.Add(5*time.Second).Truncate(time.Microsecond)) {
-		t.Errorf("armed until %v, %v", e.Delivery.Due, err)
+	if err := db.SetReceiptDeadline(t.Context(), openmail.Scope{Account: "acc_none"}, 0); openmail.CodeOf(err) != openmail.CodeNotFound {
+		t.Errorf("of an account that is not there: %v", err)
 	}
 }

@@ -117,6 +117,14 @@ func (db *DB) CreateAccount(ctx context.Context, scope openmail.Scope, a openmai
 	})
 }
 
+// SetReceiptDeadline implements access.Accounts.
+func (db *DB) SetReceiptDeadline(ctx context.Context, scope openmail.Scope, d time.Duration) error {
+	return db.w.write(ctx, func(t *tx) error {
+		q := newQuery("update account set receipt_deadline = ").arg(d.Microseconds()).and(" where id = ").arg(scope.Account).within(scope, "id", "")
+		return t.must(notFound("account"), q.text(), q.args...)
+	})
+}
+
 // Accounts implements access.Accounts.
 func (db *DB) Accounts(ctx context.Context, scope openmail.Scope) ([]openmail.Account, error) {
 	q := newQuery("select id, name, receipt_deadline, created_at from account where 1 = 1").within(scope, "id", "").and(" order by id")
