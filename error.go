@@ -13,12 +13,16 @@ const (
 	CodeBadRequest         Code = "bad_request"
 	CodeInvalidMailboxName Code = "invalid_mailbox_name"
 	CodeInvalidDomain      Code = "invalid_domain"
+	CodeInvalidPod         Code = "invalid_pod"
 	CodeInvalidWebhookURL  Code = "invalid_webhook_url"
 	CodeNoWebhookURL       Code = "no_webhook_url"
 	CodeUnauthorized       Code = "unauthorized"
 	CodeForbidden          Code = "forbidden"
 	CodeNotFound           Code = "not_found"
 	CodeAddressTaken       Code = "address_taken"
+	CodeClientIDTaken      Code = "client_id_taken"
+	CodePodNotEmpty        Code = "pod_not_empty"
+	CodeDefaultPod         Code = "default_pod"
 	CodeRuleExists         Code = "rule_exists"
 	CodeConflict           Code = "conflict"
 	CodeKeyLimit           Code = "api_key_limit_reached"
@@ -42,12 +46,16 @@ func Codes() []CodeInfo {
 		{CodeBadRequest, "The request is malformed or a value is out of range; `field` names the value."},
 		{CodeInvalidMailboxName, "A mailbox name has 3 to 30 lower-case letters, digits, dots or hyphens, and starts and ends with a letter or digit."},
 		{CodeInvalidDomain, "The domain is not one that this server receives mail for."},
+		{CodeInvalidPod, "There is no pod with that id or clientId."},
 		{CodeInvalidWebhookURL, "The webhook URL is malformed, or leads to an address that webhooks may not reach."},
 		{CodeNoWebhookURL, "There is no webhook to test or rotate: set one first."},
 		{CodeUnauthorized, "The key is missing, unknown or revoked."},
 		{CodeForbidden, "The key is valid but does not reach this far."},
 		{CodeNotFound, "There is no such thing, or it belongs to another account."},
 		{CodeAddressTaken, "Another inbox has this address."},
+		{CodeClientIDTaken, "Another pod of the account has this clientId."},
+		{CodePodNotEmpty, "The pod has inboxes: delete them first."},
+		{CodeDefaultPod, "The default pod of an account cannot be deleted."},
 		{CodeRuleExists, "The same rule is there already."},
 		{CodeConflict, "The request contradicts what is stored."},
 		{CodeKeyLimit, "There are as many active keys as allowed: revoke one first."},

@@ -21,6 +21,7 @@ type Event struct {
 	Account    string
 	Position   Position
 	Type       EventType
+	Pod        string // that of the inbox
 	Inbox      string
 	Thread     string
 	Message    string
@@ -150,6 +151,17 @@ func (s Subscription) With(inboxes []string, types []EventType) Subscription {
 	default:
 		s.inboxes = union(s.inboxes, inboxes)
 	}
+	return s.withTypes(types)
+}
+
+// Only wants those inboxes and no others, in place of those that were wanted
+// before: none given means none. Types accumulate as they do by With.
+func (s Subscription) Only(inboxes []string, types []EventType) Subscription {
+	s.allInboxes, s.inboxes = false, union(inboxes, nil)
+	return s.withTypes(types)
+}
+
+func (s Subscription) withTypes(types []EventType) Subscription {
 	switch {
 	case len(types) == 0:
 		s.allTypes, s.types = true, nil
@@ -184,7 +196,8 @@ func (s Subscription) Wants(inbox string, t EventType) bool {
 	return listed != s.allInboxes
 }
 
-// Inboxes lists the inboxes wanted; empty means all of them.
+// Inboxes lists the inboxes wanted; empty means all of them, or none where none
+// were left of those that Only named.
 func (s Subscription) Inboxes() []string {
 	if s.allInboxes {
 		return nil
@@ -213,5 +226,9 @@ func union[T ~string](a, b []T) []T {
 }
 
 func without[T ~string](a, b []T) []T {
-	return slices.DeleteFunc(slices.Clone(a), func(x T) bool { return slices.Contains(b, x) })
+	gone := union(b, nil)
+	return slices.DeleteFunc(slices.Clone(a), func(x T) bool {
+		_, found := slices.BinarySearch(gone, x)
+		return found
+	})
 }

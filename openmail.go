@@ -11,6 +11,7 @@ import "time"
 // ULID, so that identifiers made later sort later.
 const (
 	PrefixAccount  = "acc_"
+	PrefixPod      = "pod_"
 	PrefixKey      = "key_"
 	PrefixInbox    = "inb_"
 	PrefixThread   = "thr_"
@@ -32,11 +33,23 @@ type Account struct {
 	CreatedAt       time.Time
 }
 
+// Pod is a part of an account: the inboxes of one of its customers. Every
+// account has one default pod, and every inbox is in one pod for good.
+type Pod struct {
+	ID        string
+	Account   string
+	ClientID  string // "": none; the owner's own name for it, as good as its id
+	Name      string // "": none
+	IsDefault bool
+	CreatedAt time.Time
+}
+
 // Key is a bearer key as it is stored: never its text, only the hash of it.
 type Key struct {
 	ID      string
 	Account string
-	Inbox   string // "" unless the key reaches one inbox only
+	Pod     string // "" when the key reaches the whole account
+	Inbox   string // "" unless the key reaches one inbox only; Pod is that inbox's
 	Name    string // "" when it was given none
 	// Prefix and Last4 are what a person may see of the key's text.
 	Prefix, Last4 string
@@ -46,12 +59,13 @@ type Key struct {
 }
 
 // Scope is how far the key reaches.
-func (k Key) Scope() Scope { return Scope{Account: k.Account, Inbox: k.Inbox} }
+func (k Key) Scope() Scope { return Scope{Account: k.Account, Pod: k.Pod, Inbox: k.Inbox} }
 
 // Inbox is one mailbox with one address.
 type Inbox struct {
 	ID          string
 	Account     string
+	Pod         string
 	Address     string // lower case
 	DisplayName string // "": none
 	ExternalID  string // "": none; the caller's own name for it

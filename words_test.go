@@ -11,34 +11,75 @@ import (
 	"openmail"
 )
 
-func TestAScopeCoversItsAccountAndNoMoreThanItsInbox(t *testing.T) {
+func TestAScopeCoversItsAccountAndNoMoreThanItsPodOrInbox(t *testing.T) {
 	account := openmail.Scope{Account: "acc_1"}
-	inbox := openmail.Scope{Account: "acc_1", Inbox: "inb_1"}
+	pod := openmail.Scope{Account: "acc_1", Pod: "pod_1"}
+	inbox := openmail.Scope{Account: "acc_1", Pod: "pod_1", Inbox: "inb_1"}
 	for _, c := range []struct {
-		scope          openmail.Scope
-		account, inbox string
-		want           bool
+		scope               openmail.Scope
+		account, pod, inbox string
+		want                bool
 	}{
-		{openmail.Scope{}, "acc_1", "inb_1", false},
-		{openmail.Scope{}, "", "", false},
-		{account, "acc_1", "inb_1", true},
-		{account, "acc_1", "", true},
-		{account, "acc_2", "inb_1", false},
-		{inbox, "acc_1", "inb_1", true},
-		{inbox, "acc_1", "inb_2", false},
-		{inbox, "acc_1", "", false},
-		{inbox, "acc_2", "inb_1", false},
-		{openmail.Operator(), "acc_2", "inb_9", true},
+		{openmail.Scope{}, "acc_1", "pod_1", "inb_1", false},
+		{openmail.Scope{}, "", "", "", false},
+		{account, "acc_1", "pod_1", "inb_1", true},
+		{account, "acc_1", "", "", true},
+		{account, "acc_2", "pod_1", "inb_1", false},
+		{pod, "acc_1", "pod_1", "inb_1", true},
+		{pod, "acc_1", "pod_1", "", true},
+		{pod, "acc_1", "pod_2", "inb_2", false},
+		{pod, "acc_1", "", "", false},
+		{pod, "acc_2", "pod_1", "inb_1", false},
+		{inbox, "acc_1", "pod_1", "inb_1", true},
+		{inbox, "acc_1", "pod_1", "inb_2", false},
+		{inbox, "acc_1", "pod_1", "", false},
+		{inbox, "acc_1", "", "", false},
+		{inbox, "acc_2", "pod_1", "inb_1", false},
+		{openmail.Operator(), "acc_2", "pod_9", "inb_9", true},
 	} {
-		if got := c.scope.Covers(c.account, c.inbox); got != c.want {
-			t.Errorf("%+v covers %s %s: %v", c.scope, c.account, c.inbox, got)
+		if got := c.scope.Covers(c.account, c.pod, c.inbox); got != c.want {
+			t.Errorf("%+v covers %s %s %s: %v", c.scope, c.account, c.pod, c.inbox, got)
 		}
 	}
-	if err := inbox.NeedAccount("do that"); openmail.CodeOf(err) != openmail.CodeForbidden || !strings.Contains(err.Error(), "cannot do that") {
-		t.Errorf("NeedAccount of one inbox: %v", err)
+}
+
+func TestARefusalNamesTheBoundaryThatWasCrossed(t *testing.T) {
+	account := openmail.Scope{Account: "acc_1"}
+	pod := openmail.Scope{Account: "acc_1", Pod: "pod_1"}
+	inbox := openmail.Scope{Account: "acc_1", Pod: "pod_1", Inbox: "inb_1"}
+	for name, c := range map[string]struct {
+		err  error
+		text string // "": not refused
+	}{
+		"account, needs an account": {account.NeedAccount("do that"), ""},
+		"account, needs a pod":      {account.NeedPod("do that"), ""},
+		"account, needs an inbox":   {account.NeedInbox("inb_2"), ""},
+		"pod, needs an account":     {pod.NeedAccount("do that"), "This key reaches one pod only: it cannot do that."},
+		"pod, needs a pod":          {pod.NeedPod("do that"), ""},
+		"pod, elsewhere":            {pod.OutsidePod(), "This key reaches the pod pod_1 only."},
+		"inbox, needs an account":   {inbox.NeedAccount("do that"), "This key reaches one inbox only: it cannot do that."},
+		"inbox, needs a pod":        {inbox.NeedPod("do that"), "This key reaches one inbox only: it cannot do that."},
+		"inbox, its own":            {inbox.NeedInbox("inb_1"), ""},
+		"inbox, another":            {inbox.NeedInbox("inb_2"), "This key reaches the inbox inb_1 only."},
+		"nobody, needs a pod":       {openmail.Scope{}.NeedPod("do that"), "cannot do that"},
+	} {
+		if c.text == "" && c.err != nil || c.text != "" && (openmail.CodeOf(c.err) != openmail.CodeForbidden || !strings.Contains(c.err.Error(), c.text)) {
+			t.Errorf("%s: %v, want %q", name, c.err, c.text)
+		}
 	}
-	if account.NeedAccount("x") != nil || inbox.NeedInbox("inb_1") != nil || inbox.NeedInbox("inb_2") == nil {
-		t.Error("the needs of a scope are wrong")
+}
+
+func TestASnapshotOfNothingWantsNothing(t *testing.T) {
+	s := openmail.Subscription{}.Only(nil, nil)
+	if !s.Active() || s.Wants("a", openmail.MessageReceived) || len(s.Inboxes()) != 0 {
+		t.Errorf("%+v", s)
+	}
+	s = s.Only([]string{"b", "a"}, nil)
+	if !s.Wants("a", openmail.MessageReceived) || s.Wants("c", openmail.MessageReceived) || !slices.Equal(s.Inboxes(), []string{"a", "b"}) {
+		t.Errorf("%+v", s)
+	}
+	if s = s.Only([]string{"b"}, nil); s.Wants("a", openmail.MessageReceived) {
+		t.Error("an inbox that is gone from the snapshot is still wanted")
 	}
 }
 

@@ -34,9 +34,31 @@ type AccountUpdate struct {
 	ReceiptDeadlineSeconds Optional[int] `json:"receiptDeadlineSeconds,omitzero" minimum:"3" maximum:"120" doc:"null: the server's own"`
 }
 
+// Pod is a part of an account: the inboxes of one of its customers.
+type Pod struct {
+	ID        string  `json:"id"`
+	ClientID  *string `json:"clientId" doc:"Your own name for it, which stands for its id everywhere"`
+	Name      *string `json:"name"`
+	IsDefault bool    `json:"isDefault" doc:"It takes the inboxes that name no pod, and cannot be deleted"`
+	CreatedAt Time    `json:"createdAt"`
+}
+
+// PodCreate asks for a new pod. Every field is optional.
+type PodCreate struct {
+	ClientID *string `json:"clientId,omitempty" maxLength:"255" nullable:"true" doc:"Your own name for it, unique in the account"`
+	Name     *string `json:"name,omitempty" maxLength:"255" nullable:"true"`
+}
+
+// PodUpdate changes a pod. A field left out stays; null clears.
+type PodUpdate struct {
+	ClientID Optional[string] `json:"clientId,omitzero"`
+	Name     Optional[string] `json:"name,omitzero"`
+}
+
 // Inbox is one mailbox.
 type Inbox struct {
 	ID          string  `json:"id"`
+	PodID       string  `json:"podId"`
 	Address     string  `json:"address"`
 	DisplayName *string `json:"displayName"`
 	ExternalID  *string `json:"externalId,omitempty"`
@@ -49,6 +71,7 @@ type InboxCreate struct {
 	Username    string  `json:"username,omitempty" doc:"Another name of mailboxName"`
 	DisplayName *string `json:"displayName,omitempty" maxLength:"200" nullable:"true"`
 	Domain      string  `json:"domain,omitempty" doc:"Left out: the server's default mail domain"`
+	PodID       *string `json:"podId,omitempty" maxLength:"255" nullable:"true" doc:"The pod, by id or clientId, for good. Left out: the key's pod, else the default one"`
 	ExternalID  *string `json:"externalId,omitempty" maxLength:"255" nullable:"true" doc:"Your own name for it, echoed"`
 }
 

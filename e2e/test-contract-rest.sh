@@ -14,7 +14,8 @@ is_error() {
   has "$WORK/header" "^X-Request-Id: $(field .requestId)" || fail "another request id in the header"
 }
 
-inbox_fields="id address displayName createdAt"
+inbox_fields="id podId address displayName createdAt"
+pod_fields="id clientId name isDefault createdAt"
 message_fields="id threadId inboxId direction fromAddr toAddr headerTo deliveryRole cc subject bodyText bodyHtml attachments status createdAt
 rfcMessageId inReplyTo references rawUrl sizeBytes envelope hiddenText defects partial"
 message_fields=$(tr '\n' ' ' <<<"$message_fields" | sed 's/ $//')
@@ -51,6 +52,70 @@ holds '.receiptDeadlineSeconds == null'
 want 200 GET /openapi.json
 holds '.openapi | startswith("3.1")'
 routes=$(field '[.paths[] | keys[] | select(. != "parameters")] | length')
+
+# Pods: the default one is there, and listed first; a clientId is as good as an id.
+want 200 GET /v1/pods
+holds '.total == 1 and (.data[0] | .isDefault and .clientId == null)'
+DEFAULT_POD=$(field '.data[0].id')
+want 201 POST /v1/pods
+keys $pod_fields
+want 201 POST /v1/pods '{"clientId":"acme 7/x","name":"Acme"}'
+keys $pod_fields
+holds '.clientId == "acme 7/x" and .name == "Acme" and .isDefault == false'
+POD=$(field .id) POD_PATH=/v1/pods/acme%207%2Fx
+want 409 POST /v1/pods '{"clientId":"acme 7/x"}'
+is_error client_id_taken clientId
+want 400 POST /v1/pods '{"nonsense":1}'
+is_error bad_request nonsense
+want 200 GET "$POD_PATH"
+holds '.id == $id' --arg id "$POD"
+want 404 GET /v1/pods/pod_nothing
+is_error not_found
+want 200 PATCH "$POD_PATH" '{"name":null}'
+holds '.name == null and .clientId == "acme 7/x"'
+want 200 GET '/v1/pods?limit=1'
+holds '.total == 3 and .data[0].id == $id' --arg id "$DEFAULT_POD"
+want 409 DELETE "/v1/pods/$DEFAULT_POD"
+is_error default_pod
+want 201 POST "$POD_PATH/api-keys" '{"name":"agent"}'
+keys id name podId inboxId tokenPrefix last4 createdAt lastUsedAt token
+holds '.podId == $id and .inboxId == null' --arg id "$POD"
+pod_key=$(field .token) pod_key_id=$(field .id)
+want 200 GET "$POD_PATH/api-keys"
+holds '(.data | length) == 1 and (.data[0] | has("token") | not)'
+KEY=$pod_key
+want 200 GET /v1/me
+holds '.apiKeyScope == {"podId": $id, "inboxId": null}' --arg id "$POD"
+want 200 GET /v1/pods
+holds '.total == 1'
+want 201 POST /v1/inboxes '{"mailboxName":"acme-jane"}'
+holds '.podId == $id' --arg id "$POD"
+pod_inbox=$(field .id)
+want 200 PATCH "/v1/inboxes/$pod_inbox" '{"displayName":"Jane"}'
+want 201 POST "/v1/inboxes/$pod_inbox/api-keys" '{}'
+holds '.podId == $id' --arg id "$POD"
+want 200 GET "/v1/inboxes?podId=acme%207%2Fx"
+holds '.total == 1'
+for forbidden in "POST /v1/pods" "GET /v1/pods/$DEFAULT_POD" "GET /v1/inboxes?podId=$DEFAULT_POD" "DELETE /v1/inboxes/$pod_inbox" "DELETE $POD_PATH" \
+  "POST $POD_PATH/api-keys" "GET /v1/api-keys" "GET /v1/webhook" "GET /v1/policy" "GET /v1/sockets"; do
+  want 403 $forbidden
+  is_error forbidden
+done
+want 403 POST /v1/inboxes "{\"podId\":\"$DEFAULT_POD\"}"
+KEY=$root
+want 409 DELETE "$POD_PATH"
+is_error pod_not_empty
+want 400 POST /v1/inboxes '{"podId":"nobody"}'
+is_error invalid_pod podId
+want 200 GET '/v1/inboxes?podId=nobody'
+holds '. == {"data": [], "total": 0}'
+want 204 DELETE "$POD_PATH/api-keys/$pod_key_id"
+KEY=$pod_key
+want 401 GET /v1/me
+KEY=$root
+want 204 DELETE "/v1/inboxes/$pod_inbox"
+want 204 DELETE "$POD_PATH"
+want 404 GET "/v1/pods/$POD"
 
 # Inboxes.
 want 201 POST /v1/inboxes

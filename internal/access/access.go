@@ -20,8 +20,8 @@ import (
 	"openmail/internal/id"
 )
 
-// MaxKeys is how many active keys an inbox may have, and an account of those
-// that reach all of it.
+// MaxKeys is how many active keys an inbox may have, a pod of those that reach
+// all of it, and an account of those that reach all of it.
 const MaxKeys = 20
 
 // Bounds of what is remembered and kept.
@@ -31,10 +31,13 @@ const (
 	maxFamiliar = 10_000 // keys remembered by Familiar
 )
 
-// Inboxes is asked whether an inbox exists before it gets a key.
+// Inboxes is asked what a new key is to reach. Where the scope does not reach it
+// the error may be openmail.CodeForbidden and name the boundary.
 type Inboxes interface {
 	// Inbox returns one; openmail.CodeNotFound.
 	Inbox(ctx context.Context, scope openmail.Scope, id string) (openmail.Inbox, error)
+	// Pod returns the pod with that id or clientId; openmail.CodeNotFound.
+	Pod(ctx context.Context, scope openmail.Scope, name string) (openmail.Pod, error)
 }
 
 // Config is what an Access works with. Every field but OnRevoke and Logger is
@@ -119,11 +122,12 @@ func (a *Access) forget(hash [32]byte) {
 	delete(a.familiar, hash)
 }
 
-// CreateKey makes a key for one inbox, or with inbox "" for the whole account.
-// The token is shown this once and kept nowhere. The error is
-// openmail.CodeKeyLimit when there are MaxKeys already.
-func (a *Access) CreateKey(ctx context.Context, scope openmail.Scope, inbox, name string) (openmail.Key, string, error) {
-	if err := a.mayManage(ctx, scope, inbox); err != nil {
+// CreateKey makes a key for an inbox, for a pod, which its clientId may name, or
+// for the whole account. The token is shown this once and kept nowhere. The
+// error is openmail.CodeKeyLimit when there are MaxKeys already.
+func (a *Access) CreateKey(ctx context.Context, scope openmail.Scope, of Owner, name string) (openmail.Key, string, error) {
+	of, err := a.owner(ctx, scope, of)
+	if err != nil {
 		return openmail.Key{}, "", err
 	}
 	if err := checkName(name); err != nil {
@@ -131,28 +135,29 @@ func (a *Access) CreateKey(ctx context.Context, scope openmail.Scope, inbox, nam
 	}
 	token := NewToken()
 	key, hash := describe(token)
-	key.Account, key.Inbox, key.Name = scope.Account, inbox, name
+	key.Account, key.Pod, key.Inbox, key.Name = scope.Account, of.Pod, of.Inbox, name
 	if err := a.c.Keys.CreateKey(ctx, scope, key, hash, MaxKeys); err != nil {
 		return openmail.Key{}, "", err
 	}
 	return key, token, nil
 }
 
-// Keys lists the keys that are not revoked, newest first: those of one inbox,
-// or with "" those that reach the whole account.
-func (a *Access) Keys(ctx context.Context, scope openmail.Scope, inbox string) ([]openmail.Key, error) {
-	if err := a.mayManage(ctx, scope, inbox); err != nil {
+// Keys lists the keys of an owner that are not revoked, newest first.
+func (a *Access) Keys(ctx context.Context, scope openmail.Scope, of Owner) ([]openmail.Key, error) {
+	of, err := a.owner(ctx, scope, of)
+	if err != nil {
 		return nil, err
 	}
-	return a.c.Keys.ListKeys(ctx, scope, inbox)
+	return a.c.Keys.ListKeys(ctx, scope, of)
 }
 
 // Revoke ends a key of that list for good.
-func (a *Access) Revoke(ctx context.Context, scope openmail.Scope, inbox, key string) error {
-	if err := a.mayManage(ctx, scope, inbox); err != nil {
+func (a *Access) Revoke(ctx context.Context, scope openmail.Scope, of Owner, key string) error {
+	of, err := a.owner(ctx, scope, of)
+	if err != nil {
 		return err
 	}
-	if err := a.c.Keys.RevokeKey(ctx, scope, inbox, key, time.Now()); err != nil {
+	if err := a.c.Keys.RevokeKey(ctx, scope, of, key, time.Now()); err != nil {
 		return err
 	}
 	if a.c.OnRevoke != nil {
@@ -161,15 +166,25 @@ func (a *Access) Revoke(ctx context.Context, scope openmail.Scope, inbox, key st
 	return nil
 }
 
-func (a *Access) mayManage(ctx context.Context, scope openmail.Scope, inbox string) error {
-	if err := scope.NeedAccount("manage keys"); err != nil {
-		return err
+// owner is the owner as it is stored, if the scope may manage its keys: a key of
+// a pod may manage those of the inboxes in it.
+func (a *Access) owner(ctx context.Context, scope openmail.Scope, of Owner) (Owner, error) {
+	need := scope.NeedAccount
+	if of.Inbox != "" {
+		need = scope.NeedPod
 	}
-	if inbox == "" {
-		return nil
+	if err := need("manage these keys"); err != nil {
+		return Owner{}, err
 	}
-	_, err := a.c.Inboxes.Inbox(ctx, scope, inbox)
-	return err
+	switch {
+	case of.Inbox != "":
+		in, err := a.c.Inboxes.Inbox(ctx, scope, of.Inbox)
+		return Owner{in.Pod, in.ID}, err
+	case of.Pod != "":
+		p, err := a.c.Inboxes.Pod(ctx, scope, of.Pod)
+		return Owner{Pod: p.ID}, err
+	}
+	return Owner{}, nil
 }
 
 func checkName(name string) error {

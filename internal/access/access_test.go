@@ -114,7 +114,7 @@ func TestOnlyWholeTokensOfValidKeysAreGood(t *testing.T) {
 	if err != nil || !a.Familiar(root) || a.Familiar(root+"x") {
 		t.Fatalf("the root key: %v", err)
 	}
-	if err := a.Revoke(ctx, key.Scope(), "", key.ID); err != nil {
+	if err := a.Revoke(ctx, key.Scope(), access.Owner{}, key.ID); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := a.Authenticate(ctx, root); openmail.CodeOf(err) != openmail.CodeUnauthorized || a.Familiar(root) {
@@ -147,7 +147,7 @@ func TestNameOfAKeyIsBounded(t *testing.T) {
 	for name, code := range map[string]openmail.Code{
 		"": "", "agent Ö": "", strings.Repeat("ö", 255): "", strings.Repeat("ö", 256): openmail.CodeBadRequest, "a\nb": openmail.CodeBadRequest, "\xff": openmail.CodeBadRequest,
 	} {
-		if _, _, err := a.CreateKey(ctx, owner.Scope(), "", name); openmail.CodeOf(err) != code {
+		if _, _, err := a.CreateKey(ctx, owner.Scope(), access.Owner{}, name); openmail.CodeOf(err) != code {
 			t.Errorf("%.20q: %v, want %s", name, err, code)
 		}
 	}

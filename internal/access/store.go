@@ -13,16 +13,21 @@ type Keys interface {
 	// openmail.CodeNotFound. It is the one read that takes no Scope: it is
 	// what scopes are made from.
 	KeyByHash(ctx context.Context, hash [32]byte) (openmail.Key, error)
-	// CreateKey writes a key, unless its inbox (or, without one, its
-	// account) has that many already: openmail.CodeKeyLimit.
+	// CreateKey writes a key, unless as many of that owner are there already:
+	// openmail.CodeKeyLimit. openmail.CodeNotFound when what it reaches is
+	// gone.
 	CreateKey(ctx context.Context, scope openmail.Scope, k openmail.Key, hash [32]byte, limit int) error
-	// ListKeys returns the keys that are not revoked, newest first: those of
-	// one inbox, or with "" those of the account as a whole.
-	ListKeys(ctx context.Context, scope openmail.Scope, inbox string) ([]openmail.Key, error)
+	// ListKeys returns the keys of an owner that are not revoked, newest
+	// first.
+	ListKeys(ctx context.Context, scope openmail.Scope, of Owner) ([]openmail.Key, error)
 	// RevokeKey revokes one; openmail.CodeNotFound unless it is in the list
-	// of that inbox (or "").
-	RevokeKey(ctx context.Context, scope openmail.Scope, inbox, id string, at time.Time) error
+	// of that owner.
+	RevokeKey(ctx context.Context, scope openmail.Scope, of Owner, id string, at time.Time) error
 }
+
+// Owner is what keys reach: an inbox with the pod that it is in, a pod, or with
+// neither the whole account.
+type Owner struct{ Pod, Inbox string }
 
 // Uses is what the store knows of the use and the end of keys.
 type Uses interface {

@@ -155,11 +155,15 @@ func (a *App) makeRooms(context.Context) error {
 		Queue: a.store, Poster: sender, Listeners: a.listeners, Logger: a.logger, Posted: a.metrics.posted,
 	})
 	a.sockets = dispatch.NewSockets(a.listeners, a.store, a.dispatcher, a.logger, a.metrics.receipt)
+	rooms := mailbox.New(mailbox.Config{
+		Pods: a.store, Inboxes: a.store, Mail: a.store, Changes: a.store, Raws: a.store, Policies: a.store, Quarantine: a.store,
+		Domains: []string{a.config.Domain},
+	})
 	a.access = access.New(access.Config{
-		Keys: a.store, Uses: a.store, Accounts: a.store, Inboxes: a.store, Logger: a.logger,
+		Keys: a.store, Uses: a.store, Accounts: a.store, Inboxes: rooms, Logger: a.logger,
 		OnRevoke: func(key string) { a.stream.Revoke(key) },
 	})
-	a.rest = httpapi.New(a.restConfig(target{sender}))
+	a.rest = httpapi.New(a.restConfig(target{sender}, rooms))
 	return nil
 }
 
@@ -168,15 +172,11 @@ type target struct{ *webhook.Sender }
 
 func (target) NewSecret() string { return webhook.NewSecret() }
 
-func (a *App) restConfig(t dispatch.Target) httpapi.Config {
+func (a *App) restConfig(t dispatch.Target, rooms *mailbox.Mailbox) httpapi.Config {
 	webhooks := dispatch.NewWebhooks(a.store, t)
 	key, _ := a.folder.fileKey() // openStore has read it
 	c := httpapi.Config{
-		Access: a.access,
-		Mailbox: mailbox.New(mailbox.Config{
-			Inboxes: a.store, Mail: a.store, Changes: a.store, Raws: a.store, Policies: a.store, Quarantine: a.store,
-			Domains: []string{a.config.Domain},
-		}),
+		Access: a.access, Mailbox: rooms,
 		Releaser: a.intake(), Journal: a.store, Redeliverer: dispatch.NewAgain(a.store, a.listeners, a.dispatcher),
 		Webhooks: webhooks, Secrets: webhooks, Sockets: lateSockets{a}, Ready: a.store.Ready,
 		Links: a.links, Version: a.version, Secret: key, InlineAttachments: a.config.InlineAttachments,

@@ -47,9 +47,13 @@ func notNull[T any](list []T) []T {
 
 func at(t time.Time) api.Time { return api.Time{Time: t} }
 
+func podJSON(p openmail.Pod) api.Pod {
+	return api.Pod{ID: p.ID, ClientID: orNull(p.ClientID), Name: orNull(p.Name), IsDefault: p.IsDefault, CreatedAt: at(p.CreatedAt)}
+}
+
 func inboxJSON(in openmail.Inbox) api.Inbox {
 	return api.Inbox{
-		ID: in.ID, Address: in.Address, DisplayName: orNull(in.DisplayName),
+		ID: in.ID, PodID: in.Pod, Address: in.Address, DisplayName: orNull(in.DisplayName),
 		ExternalID: orNull(in.ExternalID), CreatedAt: at(in.CreatedAt),
 	}
 }
@@ -85,7 +89,7 @@ func (s *Server) messageJSON(m openmail.Message) api.Message {
 
 func keyJSON(k openmail.Key) api.APIKey {
 	return api.APIKey{
-		ID: k.ID, Name: orNull(k.Name), InboxID: orNull(k.Inbox), TokenPrefix: k.Prefix, Last4: k.Last4,
+		ID: k.ID, Name: orNull(k.Name), PodID: orNull(k.Pod), InboxID: orNull(k.Inbox), TokenPrefix: k.Prefix, Last4: k.Last4,
 		CreatedAt: at(k.CreatedAt), LastUsedAt: at(k.LastUsedAt),
 	}
 }

@@ -68,7 +68,7 @@ func (w *world) things() map[string]string {
 	want[api.Webhook](w, 200, http.MethodPut, "/v1/webhook", `{"url":"http://127.0.0.1:1/hook"}`)
 	keys := want[api.Rows[api.APIKey]](w, 200, http.MethodGet, "/v1/api-keys", nil)
 	return map[string]string{
-		"/v1/inboxes/{id}": inbox.ID, "/v1/threads/{id}": filed.Thread, "/v1/messages/{id}": filed.Message,
+		"/v1/inboxes/{id}": inbox.ID, "/v1/pods/{id}": w.pod("acme").ID, "/v1/threads/{id}": filed.Thread, "/v1/messages/{id}": filed.Message,
 		"/v1/events/{id}": filed.Event, "/v1/quarantine/{id}": held.Message, "/v1/policy/rules/{id}": rule.ID,
 		"/v1/api-keys/{id}": keys.Data[0].ID, "/v1/sockets/{id}": "sck_of_" + w.account,
 		"{messageId}": filed.Message, "{filename}": "a.txt", "{keyId}": w.inboxKey(inbox.ID).ID,

@@ -38,7 +38,7 @@ func (s *Server) listEvents(ctx context.Context, in *listEventsInput) (*reply[ap
 		State: openmail.State(in.State), Inbox: in.InboxID, Type: openmail.EventType(in.Type),
 		Since: in.Since, Until: in.Until,
 	}
-	if err := within(in.scope(), &f); err != nil {
+	if err := s.within(ctx, in.scope(), &f); err != nil {
 		return nil, err
 	}
 	before, err := s.cursors.open(in.key.Account, in.Cursor)
@@ -57,15 +57,20 @@ func (s *Server) listEvents(ctx context.Context, in *listEventsInput) (*reply[ap
 	return body(out), nil
 }
 
-// within keeps a filter to the inbox that a scope is limited to.
-func within(scope openmail.Scope, f *dispatch.Filter) error {
-	if scope.Inbox == "" {
-		return nil
-	}
-	if f.Inbox == "" {
+// within keeps a filter to what a scope is limited to: naming an inbox beyond it
+// is refused.
+func (s *Server) within(ctx context.Context, scope openmail.Scope, f *dispatch.Filter) error {
+	if scope.Inbox != "" && f.Inbox == "" {
 		f.Inbox = scope.Inbox
 	}
-	return scope.NeedInbox(f.Inbox)
+	if f.Inbox == "" || scope.WholeAccount() {
+		return nil
+	}
+	_, err := s.c.Mailbox.Inbox(ctx, scope, f.Inbox)
+	if openmail.CodeOf(err) == openmail.CodeNotFound {
+		return nil // and so are its events
+	}
+	return err
 }
 
 func (s *Server) getEvent(ctx context.Context, in *Named) (*reply[api.Event], error) {
@@ -111,7 +116,7 @@ func (s *Server) redeliverAll(ctx context.Context, in *redeliverAllInput) (*repl
 			Since: b.Since.Time, Until: b.Until.Time,
 		}
 	}
-	if err := within(in.scope(), &f); err != nil {
+	if err := s.within(ctx, in.scope(), &f); err != nil {
 		return nil, err
 	}
 	n, err := s.c.Redeliverer.RedeliverAll(ctx, in.scope(), f)

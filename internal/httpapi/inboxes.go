@@ -27,14 +27,11 @@ type listInput struct {
 type listInboxesInput struct {
 	Caller
 	Paging
-	PodID string `query:"podId" hidden:"true"`
+	PodID string `query:"podId" maxLength:"255" doc:"Only those of this pod, by id or clientId; none when there is no such pod"`
 }
 
 func (s *Server) listInboxes(ctx context.Context, in *listInboxesInput) (*reply[api.List[api.Inbox]], error) {
-	if in.PodID != "" { // there are no pods, and nothing is in one that is not there
-		return body(list(nil, 0, inboxJSON)), nil
-	}
-	inboxes, total, err := s.c.Mailbox.Inboxes(ctx, in.scope(), in.page())
+	inboxes, total, err := s.c.Mailbox.Inboxes(ctx, in.scope(), in.PodID, in.page())
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +49,7 @@ func (s *Server) createInbox(ctx context.Context, in *createInboxInput) (*reply[
 		asked = *in.Body
 	}
 	created, err := s.c.Mailbox.CreateInbox(ctx, in.scope(), mailbox.NewInbox{
-		Name: cmp.Or(asked.MailboxName, asked.Username), Domain: asked.Domain,
+		Name: cmp.Or(asked.MailboxName, asked.Username), Domain: asked.Domain, Pod: orEmpty(asked.PodID),
 		DisplayName: orEmpty(asked.DisplayName), ExternalID: orEmpty(asked.ExternalID),
 	})
 	if err != nil {
@@ -88,7 +85,7 @@ func (s *Server) changeInbox(ctx context.Context, in *updateInboxInput) (openmai
 	if name := in.Body.DisplayName; name.Set {
 		return s.c.Mailbox.SetDisplayName(ctx, in.scope(), in.ID, orEmpty(name.Value))
 	}
-	if err := in.scope().NeedAccount("change an inbox"); err != nil {
+	if err := in.scope().NeedPod("change an inbox"); err != nil {
 		return openmail.Inbox{}, err
 	}
 	return s.c.Mailbox.Inbox(ctx, in.scope(), in.ID)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"openmail/api"
+	"openmail/internal/access"
 )
 
 func (s *Server) keyRoutes() {
@@ -19,19 +20,19 @@ func (s *Server) keyRoutes() {
 
 type keysReply = reply[api.Rows[api.APIKey]]
 
-func (s *Server) keys(ctx context.Context, in *Caller, inbox string) (*keysReply, error) {
-	keys, err := s.c.Access.Keys(ctx, in.scope(), inbox)
+func (s *Server) keys(ctx context.Context, in *Caller, of access.Owner) (*keysReply, error) {
+	keys, err := s.c.Access.Keys(ctx, in.scope(), of)
 	if err != nil {
 		return nil, err
 	}
 	return body(api.Rows[api.APIKey]{Data: each(keys, keyJSON)}), nil
 }
 
-func (s *Server) newKey(ctx context.Context, in *Caller, inbox string, asked *api.APIKeyCreate) (*reply[api.APIKey], error) {
+func (s *Server) newKey(ctx context.Context, in *Caller, of access.Owner, asked *api.APIKeyCreate) (*reply[api.APIKey], error) {
 	if asked == nil {
 		asked = &api.APIKeyCreate{}
 	}
-	key, token, err := s.c.Access.CreateKey(ctx, in.scope(), inbox, orEmpty(asked.Name))
+	key, token, err := s.c.Access.CreateKey(ctx, in.scope(), of, orEmpty(asked.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +42,7 @@ func (s *Server) newKey(ctx context.Context, in *Caller, inbox string, asked *ap
 }
 
 func (s *Server) listKeys(ctx context.Context, in *Caller) (*keysReply, error) {
-	return s.keys(ctx, in, "")
+	return s.keys(ctx, in, access.Owner{})
 }
 
 type createKeyInput struct {
@@ -50,15 +51,15 @@ type createKeyInput struct {
 }
 
 func (s *Server) createKey(ctx context.Context, in *createKeyInput) (*reply[api.APIKey], error) {
-	return s.newKey(ctx, &in.Caller, "", in.Body)
+	return s.newKey(ctx, &in.Caller, access.Owner{}, in.Body)
 }
 
 func (s *Server) revokeKey(ctx context.Context, in *Named) (*nothing, error) {
-	return nil, s.c.Access.Revoke(ctx, in.scope(), "", in.ID)
+	return nil, s.c.Access.Revoke(ctx, in.scope(), access.Owner{}, in.ID)
 }
 
 func (s *Server) listInboxKeys(ctx context.Context, in *Named) (*keysReply, error) {
-	return s.keys(ctx, &in.Caller, in.ID)
+	return s.keys(ctx, &in.Caller, access.Owner{Inbox: in.ID})
 }
 
 type createInboxKeyInput struct {
@@ -67,7 +68,7 @@ type createInboxKeyInput struct {
 }
 
 func (s *Server) createInboxKey(ctx context.Context, in *createInboxKeyInput) (*reply[api.APIKey], error) {
-	return s.newKey(ctx, &in.Caller, in.ID, in.Body)
+	return s.newKey(ctx, &in.Caller, access.Owner{Inbox: in.ID}, in.Body)
 }
 
 type inboxKeyInput struct {
@@ -76,5 +77,5 @@ type inboxKeyInput struct {
 }
 
 func (s *Server) revokeInboxKey(ctx context.Context, in *inboxKeyInput) (*nothing, error) {
-	return nil, s.c.Access.Revoke(ctx, in.scope(), in.ID, in.KeyID)
+	return nil, s.c.Access.Revoke(ctx, in.scope(), access.Owner{Inbox: in.ID}, in.KeyID)
 }

@@ -33,7 +33,7 @@ func newAPI(mux *http.ServeMux, c Config) huma.API {
 			Components: &huma.Components{
 				Schemas: schemas,
 				SecuritySchemes: map[string]*huma.SecurityScheme{
-					"key": {Type: "http", Scheme: "bearer", Description: "A key of the account, or of one inbox: om_…"},
+					"key": {Type: "http", Scheme: "bearer", Description: "A key of the account, of one pod, or of one inbox: om_…"},
 				},
 			},
 		},

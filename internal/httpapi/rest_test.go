@@ -52,7 +52,8 @@ func TestInboxCreationRefusesWhatTheContractRefuses(t *testing.T) {
 		{`{"domain":"elsewhere.example"}`, 400, openmail.CodeInvalidDomain, "domain"},
 		{`{"displayName":"` + strings.Repeat("x", 201) + `"}`, 400, openmail.CodeBadRequest, "displayName"},
 		{`{"displayName":"a\r\nBcc: x@y.example"}`, 400, openmail.CodeBadRequest, "displayName"},
-		{`{"podId":"pod_1"}`, 400, openmail.CodeBadRequest, "podId"},
+		{`{"podId":"pod_1"}`, 400, openmail.CodeInvalidPod, "podId"},
+		{`{"podId":7}`, 400, openmail.CodeBadRequest, "podId"},
 		{`{"mailboxName":7}`, 400, openmail.CodeBadRequest, "mailboxName"},
 		{`[]`, 400, openmail.CodeBadRequest, ""},
 		{`{"mailboxName":`, 400, openmail.CodeBadRequest, ""},
@@ -242,7 +243,10 @@ func TestMeTellsHowFarTheKeyReaches(t *testing.T) {
 		t.Error(got)
 	}
 	key := w.inboxKey(inbox.ID)
-	if got := string(w.do(http.MethodGet, "/v1/me", key.Token, nil).body); !strings.Contains(got, `"apiKeyScope":{"podId":null,"inboxId":"`+inbox.ID+`"}`) {
+	if got := string(w.do(http.MethodGet, "/v1/me", key.Token, nil).body); !strings.Contains(got, `"apiKeyScope":{"podId":"`+inbox.PodID+`","inboxId":"`+inbox.ID+`"}`) {
+		t.Error(got)
+	}
+	if got := string(w.do(http.MethodGet, "/v1/me", w.podKey(inbox.PodID).Token, nil).body); !strings.Contains(got, `"apiKeyScope":{"podId":"`+inbox.PodID+`","inboxId":null}`) {
 		t.Error(got)
 	}
 }

@@ -13,6 +13,7 @@ import (
 func (s *Server) routes() {
 	s.systemRoutes()
 	s.accountRoutes()
+	s.podRoutes()
 	s.inboxRoutes()
 	s.mailRoutes()
 	s.keyRoutes()
@@ -72,13 +73,13 @@ func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) {
 // limitedTo is the scope of a key that does not reach a whole account.
 type limitedTo struct {
 	PodID   *string `json:"podId"`
-	InboxID string  `json:"inboxId"`
+	InboxID *string `json:"inboxId"`
 }
 
 func (s *Server) me(_ context.Context, in *Caller) (*reply[api.Me], error) {
 	me := api.Me{CustomerID: in.key.Account, Plan: "self-hosted", APIKeyScope: "account"}
-	if in.key.Inbox != "" {
-		me.APIKeyScope = limitedTo{InboxID: in.key.Inbox}
+	if in.key.Pod != "" {
+		me.APIKeyScope = limitedTo{PodID: orNull(in.key.Pod), InboxID: orNull(in.key.Inbox)}
 	}
 	return body(me), nil
 }

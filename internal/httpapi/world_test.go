@@ -60,8 +60,12 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, db: db, log: &bytes.Buffer{}}
+	rooms := mailbox.New(mailbox.Config{
+		Pods: db, Inboxes: db, Mail: db, Changes: db, Raws: db, Policies: db, Quarantine: db,
+		Domains: []string{domain, "xn--bcher-kva.example"},
+	})
 	w.access = access.New(access.Config{
-		Keys: db, Uses: db, Accounts: db, Inboxes: db,
+		Keys: db, Uses: db, Accounts: db, Inboxes: rooms,
 		OnRevoke: func(key string) { w.revoked = append(w.revoked, key) },
 	})
 	if w.token, _, err = w.access.First(ctx, ""); err != nil {
@@ -75,11 +79,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 	}
 	webhooks, listeners := dispatch.NewWebhooks(db, target{sender}), dispatch.NewListeners()
 	c := httpapi.Config{
-		Access: w.access,
-		Mailbox: mailbox.New(mailbox.Config{
-			Inboxes: db, Mail: db, Changes: db, Raws: db, Policies: db, Quarantine: db,
-			Domains: []string{domain, "xn--bcher-kva.example"},
-		}),
+		Access: w.access, Mailbox: rooms,
 		Releaser: intake.New(intake.Config{
 			Store: db, Quarantine: db, Bell: quiet{}, Dispatcher: quiet{}, Listening: listeners.Wanted,
 			MaxBytes: 1 << 20, Keep: time.Hour, Logger: slog.New(slog.DiscardHandler),
@@ -214,6 +214,24 @@ func (w *world) inbox(name string) api.Inbox {
 	return want[api.Inbox](w, http.StatusCreated, http.MethodPost, "/v1/inboxes", api.InboxCreate{MailboxName: name})
 }
 
+// pod makes a pod with that clientId.
+func (w *world) pod(clientID string) api.Pod {
+	w.t.Helper()
+	return want[api.Pod](w, http.StatusCreated, http.MethodPost, "/v1/pods", api.PodCreate{ClientID: &clientID})
+}
+
+// inboxIn makes an inbox in a pod.
+func (w *world) inboxIn(pod, name string) api.Inbox {
+	w.t.Helper()
+	return want[api.Inbox](w, http.StatusCreated, http.MethodPost, "/v1/inboxes", api.InboxCreate{MailboxName: name, PodID: &pod})
+}
+
+// podKey makes a key that reaches that pod only.
+func (w *world) podKey(pod string) api.APIKey {
+	w.t.Helper()
+	return want[api.APIKey](w, http.StatusCreated, http.MethodPost, "/v1/pods/"+pod+"/api-keys", api.APIKeyCreate{})
+}
+
 // inboxKey makes a key that reaches that inbox only.
 func (w *world) inboxKey(inbox string) api.APIKey {
 	w.t.Helper()
@@ -235,7 +253,7 @@ func admitted() openmail.Verdict { return openmail.Verdict{Admitted: true} }
 func filing(account, inbox, address, raw string, when time.Time, verdict openmail.Verdict) intake.Filing {
 	c := mime.Read([]byte(raw))
 	m := openmail.Message{
-		ID: id.New(openmail.PrefixMessage), Account: account, Inbox: inbox, Thread: id.New(openmail.PrefixThread),
+		ID: id.At(openmail.PrefixMessage, when), Account: account, Inbox: inbox, Thread: id.New(openmail.PrefixThread),
 		Direction: openmail.Inbound, Status: openmail.StatusReceived,
 		ToAddr: address, HeaderTo: address, DeliveryRole: openmail.RoleTo, Subject: c.Subject,
 		BodyText: c.Text, BodyHTML: c.HTML, Attachments: c.Attachments, Defects: c.Defects,

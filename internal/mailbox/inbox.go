@@ -26,14 +26,16 @@ const (
 type NewInbox struct {
 	Name        string // the local part; "": random
 	Domain      string // "": the server's default
+	Pod         string // its id or clientId; "": that of the key, else the default one
 	DisplayName string
 	ExternalID  string
 }
 
 // CreateInbox makes an inbox, which mail can reach at once. Errors are
-// openmail.CodeInvalidMailboxName, CodeInvalidDomain, CodeAddressTaken.
+// openmail.CodeInvalidMailboxName, CodeInvalidDomain, CodeInvalidPod,
+// CodeAddressTaken.
 func (m *Mailbox) CreateInbox(ctx context.Context, scope openmail.Scope, n NewInbox) (openmail.Inbox, error) {
-	if err := scope.NeedAccount("create an inbox"); err != nil {
+	if err := scope.NeedPod("create an inbox"); err != nil {
 		return openmail.Inbox{}, err
 	}
 	if err := n.check(); err != nil {
@@ -43,9 +45,13 @@ func (m *Mailbox) CreateInbox(ctx context.Context, scope openmail.Scope, n NewIn
 	if err != nil {
 		return openmail.Inbox{}, err
 	}
+	pod, err := m.podFor(ctx, scope, n.Pod)
+	if err != nil {
+		return openmail.Inbox{}, err
+	}
 	now := time.Now()
 	in := openmail.Inbox{
-		ID: id.At(openmail.PrefixInbox, now), Account: scope.Account,
+		ID: id.At(openmail.PrefixInbox, now), Account: scope.Account, Pod: pod,
 		DisplayName: n.DisplayName, ExternalID: n.ExternalID, CreatedAt: now,
 	}
 	if n.Name == "" {
@@ -117,24 +123,43 @@ func (m *Mailbox) Inbox(ctx context.Context, scope openmail.Scope, inbox string)
 	if err := scope.NeedInbox(inbox); err != nil {
 		return openmail.Inbox{}, err
 	}
-	return m.c.Inboxes.Inbox(ctx, scope, inbox)
+	in, err := m.c.Inboxes.Inbox(ctx, scope, inbox)
+	if scope.Pod == "" || openmail.CodeOf(err) != openmail.CodeNotFound {
+		return in, err
+	}
+	// Is it in another pod of the account?
+	if _, err := m.c.Inboxes.Inbox(ctx, openmail.Scope{Account: scope.Account}, inbox); err != nil {
+		return openmail.Inbox{}, err
+	}
+	return openmail.Inbox{}, scope.OutsidePod()
 }
 
-// Inboxes returns a page of them, newest first, and how many there are. To a
-// scope that is limited to one inbox there is just that one.
-func (m *Mailbox) Inboxes(ctx context.Context, scope openmail.Scope, p openmail.Page) ([]openmail.Inbox, int, error) {
+// Inboxes returns a page of them, newest first, and how many there are: those of
+// one pod where it is named, by its id or clientId. To a scope that is limited
+// to one inbox there is just that one.
+func (m *Mailbox) Inboxes(ctx context.Context, scope openmail.Scope, pod string, p openmail.Page) ([]openmail.Inbox, int, error) {
+	if pod != "" {
+		found, err := m.Pod(ctx, scope, pod)
+		if openmail.CodeOf(err) == openmail.CodeNotFound {
+			return nil, 0, nil
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		scope = scope.InPod(found.ID)
+	}
 	return m.c.Inboxes.Inboxes(ctx, scope, page(p))
 }
 
 // SetDisplayName changes what stands before the address in From; "" clears it.
 func (m *Mailbox) SetDisplayName(ctx context.Context, scope openmail.Scope, inbox, name string) (openmail.Inbox, error) {
-	if err := scope.NeedAccount("change an inbox"); err != nil {
+	if err := scope.NeedPod("change an inbox"); err != nil {
 		return openmail.Inbox{}, err
 	}
 	if err := checkText("displayName", name, maxDisplayName); err != nil {
 		return openmail.Inbox{}, err
 	}
-	in, err := m.c.Inboxes.Inbox(ctx, scope, inbox)
+	in, err := m.Inbox(ctx, scope, inbox)
 	if err != nil {
 		return openmail.Inbox{}, err
 	}

@@ -48,7 +48,7 @@ func (m *Mailbox) SetRead(ctx context.Context, scope openmail.Scope, thread stri
 
 // TrashThread hides a thread and its messages; the trash is emptied later.
 func (m *Mailbox) TrashThread(ctx context.Context, scope openmail.Scope, thread string) error {
-	if err := scope.NeedAccount("delete a thread"); err != nil {
+	if err := scope.NeedPod("delete a thread"); err != nil {
 		return err
 	}
 	return m.c.Changes.TrashThread(ctx, scope, thread, time.Now())
@@ -56,7 +56,7 @@ func (m *Mailbox) TrashThread(ctx context.Context, scope openmail.Scope, thread 
 
 // DeleteMessage removes a message for good.
 func (m *Mailbox) DeleteMessage(ctx context.Context, scope openmail.Scope, message string) error {
-	if err := scope.NeedAccount("delete a message"); err != nil {
+	if err := scope.NeedPod("delete a message"); err != nil {
 		return err
 	}
 	return m.c.Changes.DeleteMessage(ctx, scope, message)

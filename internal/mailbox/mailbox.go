@@ -2,8 +2,9 @@
 // and changed, and the rules kept of who may write to them.
 //
 // Every method takes the scope of whoever asks. What lies outside it is not
-// found; what a key that is limited to one inbox may not do at all is refused
-// with openmail.CodeForbidden and the boundary that it would have crossed.
+// found; what a key that is limited to an inbox or a pod may not do at all is
+// refused with openmail.CodeForbidden and the boundary that it would have
+// crossed, and so is asking for another inbox or pod than its own.
 package mailbox
 
 import (
@@ -20,6 +21,7 @@ const (
 
 // Config is what a Mailbox works with: every field is needed.
 type Config struct {
+	Pods       Pods
 	Inboxes    Inboxes
 	Mail       Mail
 	Changes    MailChanges
@@ -38,6 +40,7 @@ type Mailbox struct {
 	// policy is held while a policy is read, changed and written: this
 	// process makes no two changes at once.
 	policy sync.Mutex
+	pods   sync.Mutex // likewise for a pod
 	held   held
 }
 

@@ -10,7 +10,9 @@ import (
 
 // Inboxes is where inboxes are kept.
 type Inboxes interface {
-	// CreateInbox writes a new inbox; openmail.CodeAddressTaken.
+	// CreateInbox writes a new inbox, without a pod into the default one;
+	// openmail.CodeAddressTaken, and openmail.CodeInvalidPod when its pod is
+	// gone.
 	CreateInbox(ctx context.Context, scope openmail.Scope, in openmail.Inbox) error
 	// Inbox returns one; openmail.CodeNotFound.
 	Inbox(ctx context.Context, scope openmail.Scope, id string) (openmail.Inbox, error)
@@ -21,6 +23,24 @@ type Inboxes interface {
 	// DeleteInbox removes it for good with its threads, messages, events,
 	// quarantine, and revokes its keys.
 	DeleteInbox(ctx context.Context, scope openmail.Scope, id string, at time.Time) error
+}
+
+// Pods is where the parts of an account are kept.
+type Pods interface {
+	// CreatePod writes a new pod; openmail.CodeClientIDTaken.
+	CreatePod(ctx context.Context, scope openmail.Scope, p openmail.Pod) error
+	// Pod returns the pod with that id or clientId, or for "" the default
+	// one; openmail.CodeNotFound.
+	Pod(ctx context.Context, scope openmail.Scope, name string) (openmail.Pod, error)
+	// Pods returns a page of them, the default one first, then newest first,
+	// and how many there are.
+	Pods(ctx context.Context, scope openmail.Scope, p openmail.Page) ([]openmail.Pod, int, error)
+	// UpdatePod writes the changeable fields, ClientID and Name;
+	// openmail.CodeClientIDTaken.
+	UpdatePod(ctx context.Context, scope openmail.Scope, p openmail.Pod) error
+	// DeletePod removes a pod and revokes its keys; openmail.CodePodNotEmpty
+	// while it has inboxes, openmail.CodeDefaultPod.
+	DeletePod(ctx context.Context, scope openmail.Scope, pod string, at time.Time) error
 }
 
 // Mail is where threads and messages are kept. What is in the trash is not

@@ -278,8 +278,8 @@ func (t *tx) answered(scope openmail.Scope, p dispatch.Settled, rules delivery.R
 // eventAt reads one event, without its payload; sql.ErrNoRows.
 func (t *tx) eventAt(scope openmail.Scope, account string, p openmail.Position) (openmail.Event, error) {
 	var r eventRow
-	q := newQuery("select "+eventColumns+" from event e where e.account_id = ").arg(account).and(" and e.seq = ").arg(int64(p)).
-		within(scope, "e.account_id", "e.inbox_id").and(t.w.dialect.lockOf("e"))
+	q := newQuery("select " + eventColumns + " from event e where e.account_id = ").arg(account).and(" and e.seq = ").arg(int64(p)).
+		inLog(scope).and(t.w.dialect.lockOf("e"))
 	err := t.row(q.text(), q.args, r.into()...)
 	return r.event(), err
 }
@@ -397,9 +397,9 @@ func (db *DB) Offer(ctx context.Context, scope openmail.Scope, upTo openmail.Pos
 // overdue finds the positions of events that wait for a post and are wanted,
 // among the maxScan that fall due first.
 func (db *DB) overdue(ctx context.Context, scope openmail.Scope, upTo openmail.Position, wanted func(openmail.Event) bool, limit int) (found []openmail.Position, err error) {
-	q := newQuery("select "+eventColumns+" from (select * from event where account_id = ").arg(scope.Account).
+	q := newQuery("select " + eventColumns + " from (select * from event where account_id = ").arg(scope.Account).
 		and(" and state = 'due' and due_at > 0 order by due_at limit ").arg(maxScan).and(") e where e.seq <= ").arg(int64(upTo)).
-		within(scope, "e.account_id", "e.inbox_id").and(" order by e.due_at limit ").arg(limit)
+		inLog(scope).and(" order by e.due_at limit ").arg(limit)
 	rows, err := db.query(ctx, q.text(), q.args...)
 	if err != nil {
 		return nil, fmt.Errorf("look for what to offer: %w", err)
@@ -421,8 +421,8 @@ func (db *DB) overdue(ctx context.Context, scope openmail.Scope, upTo openmail.P
 // match a filter, to be changed, until their payloads fill a page.
 func (db *DB) locked(ctx context.Context, t *tx, scope openmail.Scope, f dispatch.Filter, at []openmail.Position) (all []openmail.Event, err error) {
 	for size := 0; len(at) > 0 && size < maxPage; at = at[1:] {
-		q := newQuery("select "+fullColumns+fullFrom+" where e.account_id = ").arg(scope.Account).and(" and e.seq = ").arg(int64(at[0])).
-			within(scope, "e.account_id", "e.inbox_id").filtered(f).and(t.w.dialect.lockOf("e"))
+		q := newQuery("select " + fullColumns + fullFrom + " where e.account_id = ").arg(scope.Account).and(" and e.seq = ").arg(int64(at[0])).
+			inLog(scope).filtered(f).and(t.w.dialect.lockOf("e"))
 		rows, err := t.query(q.text(), q.args...)
 		if err != nil {
 			return nil, err
@@ -476,8 +476,7 @@ func (db *DB) Redeliver(ctx context.Context, scope openmail.Scope, f dispatch.Fi
 
 // matching finds the first positions of events that a filter matches.
 func (db *DB) matching(ctx context.Context, scope openmail.Scope, f dispatch.Filter, after openmail.Position, limit int) ([]openmail.Position, error) {
-	q := newQuery("select e.seq from event e where e.account_id = ").arg(scope.Account).and(" and e.seq > ").arg(int64(after)).
-		within(scope, "e.account_id", "e.inbox_id").filtered(f).and(" order by e.seq limit ").arg(limit)
+	q := newQuery("select e.seq from event e").ofLog(scope).and(" and e.seq > ").arg(int64(after)).filtered(f).and(" order by e.seq limit ").arg(limit)
 	rows, err := db.query(ctx, q.text(), q.args...)
 	if err != nil {
 		return nil, fmt.Errorf("look for what to redeliver: %w", err)

@@ -57,7 +57,7 @@ func (db *DB) Endpoint(ctx context.Context, scope openmail.Scope) (openmail.Endp
 
 // PutEndpoint implements dispatch.Endpoints.
 func (db *DB) PutEndpoint(ctx context.Context, scope openmail.Scope, e openmail.Endpoint) error {
-	if !scope.Covers(e.Account, "") {
+	if !scope.Covers(e.Account, "", "") {
 		return notFound("account")
 	}
 	return db.w.write(ctx, func(t *tx) error {

@@ -213,16 +213,16 @@ func (w *filing) insertEvent(t *tx, m openmail.Message, id string) (openmail.Eve
 	route := delivery.Route{Socket: w.Listening != nil && w.Listening(e.Account, e.Inbox, e.Type), Webhook: webhook}
 	e.Delivery = rules.Born(w.At, route)
 	d := e.Delivery
-	_, err = t.exec(`insert into event (account_id, seq, id, type, inbox_id, thread_id, message_id, occurred_at,
+	_, err = t.exec(`insert into event (account_id, seq, id, type, pod_id, inbox_id, thread_id, message_id, occurred_at,
 		state, reason, channel, attempts, posts, due_at, delivered_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
-		e.Account, int64(e.Position), e.ID, string(e.Type), e.Inbox, e.Thread, e.Message, micros(e.OccurredAt),
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		e.Account, int64(e.Position), e.ID, string(e.Type), e.Pod, e.Inbox, e.Thread, e.Message, micros(e.OccurredAt),
 		string(d.State), string(d.Reason), string(d.Channel), d.Attempts, d.Posts, micros(d.Due), micros(d.DeliveredAt))
 	return e, err
 }
 
-// takePosition gives an event the next place in its account's log, and tells
-// the rules of the account and whether it has a webhook.
+// takePosition gives an event the next place in its account's log and names its
+// pod, and tells the rules of the account and whether it has a webhook.
 //
 // This one line carries the whole stream. The counter belongs to the account
 // and is taken inside the transaction, which holds the account's row until it
@@ -236,8 +236,8 @@ func (w *filing) insertEvent(t *tx, m openmail.Message, id string) (openmail.Eve
 func (t *tx) takePosition(e *openmail.Event, rules delivery.Rules) (_ delivery.Rules, webhook bool, err error) {
 	var seq, deadline int64
 	err = t.row(`update account set seq = seq + 1 where id = $1 and exists (select 1 from inbox where id = $2 and account_id = $1)
-		returning seq, receipt_deadline, exists (select 1 from endpoint where account_id = $1 and enabled = 1)`,
-		[]any{e.Account, e.Inbox}, &seq, &deadline, &webhook)
+		returning seq, receipt_deadline, (select pod_id from inbox where id = $2), exists (select 1 from endpoint where account_id = $1 and enabled = 1)`,
+		[]any{e.Account, e.Inbox}, &seq, &deadline, &e.Pod, &webhook)
 	t.wrote = true
 	if errors.Is(err, sql.ErrNoRows) {
 		return rules, false, fmt.Errorf("take a position: the inbox %s is gone", e.Inbox)

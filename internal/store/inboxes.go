@@ -2,29 +2,31 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
 	"openmail"
 )
 
-const inboxColumns = "id, account_id, address, display_name, external_id, created_at"
+const inboxColumns = "id, account_id, pod_id, address, display_name, external_id, created_at"
 
 func scanInbox(s scanner) (in openmail.Inbox, err error) {
 	var created int64
-	err = s.Scan(&in.ID, &in.Account, &in.Address, &in.DisplayName, &in.ExternalID, &created)
+	err = s.Scan(&in.ID, &in.Account, &in.Pod, &in.Address, &in.DisplayName, &in.ExternalID, &created)
 	in.CreatedAt = moment(created)
 	return in, err
 }
 
 // InboxAt implements intake.Store.
 func (db *DB) InboxAt(ctx context.Context, scope openmail.Scope, address string) (openmail.Inbox, error) {
-	return db.oneInbox(ctx, newQuery("select "+inboxColumns+" from inbox where address = ").arg(address).within(scope, "account_id", "id"))
+	return db.oneInbox(ctx, newQuery("select "+inboxColumns+" from inbox where address = ").arg(address).inPod(scope, "account_id", "pod_id", "id"))
 }
 
 // Inbox implements mailbox.Inboxes.
 func (db *DB) Inbox(ctx context.Context, scope openmail.Scope, id string) (openmail.Inbox, error) {
-	return db.oneInbox(ctx, newQuery("select "+inboxColumns+" from inbox where id = ").arg(id).within(scope, "account_id", "id"))
+	return db.oneInbox(ctx, newQuery("select "+inboxColumns+" from inbox where id = ").arg(id).inPod(scope, "account_id", "pod_id", "id"))
 }
 
 func (db *DB) oneInbox(ctx context.Context, q *query) (openmail.Inbox, error) {
@@ -45,7 +47,7 @@ func (db *DB) oneInbox(ctx context.Context, q *query) (openmail.Inbox, error) {
 // Inboxes implements mailbox.Inboxes.
 func (db *DB) Inboxes(ctx context.Context, scope openmail.Scope, p openmail.Page) ([]openmail.Inbox, int, error) {
 	where := func(q *query) *query {
-		return q.and(" from inbox where 1 = 1").within(scope, "account_id", "id")
+		return q.and(" from inbox where 1 = 1").inPod(scope, "account_id", "pod_id", "id")
 	}
 	total, err := db.count(ctx, where(newQuery("select count(*)")))
 	if err != nil {
@@ -62,21 +64,49 @@ func (db *DB) Inboxes(ctx context.Context, scope openmail.Scope, p openmail.Page
 
 // CreateInbox implements mailbox.Inboxes.
 func (db *DB) CreateInbox(ctx context.Context, scope openmail.Scope, in openmail.Inbox) error {
-	if !scope.Covers(in.Account, "") {
+	if !scope.Covers(in.Account, in.Pod, "") {
 		return notFound("account")
 	}
 	return db.w.write(ctx, func(t *tx) error {
+		pod, err := t.podFor(in)
+		if err != nil {
+			return err
+		}
 		taken := openmail.FieldErrorf(openmail.CodeAddressTaken, "mailboxName", "Another inbox has the address %s.", in.Address)
-		return t.must(taken, `insert into inbox (id, account_id, address, display_name, external_id, created_at)
-			values ($1, $2, $3, $4, $5, $6) on conflict (address) do nothing`,
-			in.ID, in.Account, in.Address, in.DisplayName, in.ExternalID, micros(in.CreatedAt))
+		return t.must(taken, `insert into inbox (id, account_id, pod_id, address, display_name, external_id, created_at)
+			values ($1, $2, $3, $4, $5, $6, $7) on conflict (address) do nothing`,
+			in.ID, in.Account, pod, in.Address, in.DisplayName, in.ExternalID, micros(in.CreatedAt))
 	})
+}
+
+// podFor is the pod of a new inbox, which stays until the transaction ends.
+func (t *tx) podFor(in openmail.Inbox) (id string, err error) {
+	where, arg := "id = $2", any(in.Pod)
+	if in.Pod == "" {
+		where, arg = "is_default = $2", 1
+	}
+	err = t.row("select id from pod where account_id = $1 and "+where+t.w.dialect.lockOf("pod"), []any{in.Account, arg}, &id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", openmail.FieldErrorf(openmail.CodeInvalidPod, "podId", "There is no such pod.")
+	}
+	return id, err
+}
+
+// InboxIDs returns the ids of the scope's inboxes, at most limit of them,
+// smallest first.
+func (db *DB) InboxIDs(ctx context.Context, scope openmail.Scope, limit int) ([]string, error) {
+	q := newQuery("select id from inbox where 1 = 1").inPod(scope, "account_id", "pod_id", "id").and(" order by id limit ").arg(limit)
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return nil, fmt.Errorf("list the ids of inboxes: %w", err)
+	}
+	return collect(rows, func(s scanner) (id string, err error) { return id, s.Scan(&id) })
 }
 
 // UpdateInbox implements mailbox.Inboxes.
 func (db *DB) UpdateInbox(ctx context.Context, scope openmail.Scope, in openmail.Inbox) error {
 	return db.w.write(ctx, func(t *tx) error {
-		q := newQuery("update inbox set display_name = ").arg(in.DisplayName).and(" where id = ").arg(in.ID).within(scope, "account_id", "id")
+		q := newQuery("update inbox set display_name = ").arg(in.DisplayName).and(" where id = ").arg(in.ID).inPod(scope, "account_id", "pod_id", "id")
 		return t.must(notFound("inbox"), q.text(), q.args...)
 	})
 }
@@ -98,9 +128,9 @@ func (db *DB) DeleteInbox(ctx context.Context, scope openmail.Scope, id string, 
 		}
 	}
 	return db.w.write(ctx, func(t *tx) error {
-		var account string
-		q := newQuery("select account_id from inbox where id = ").arg(id).within(scope, "account_id", "id")
-		if err := t.row(q.text(), q.args, &account); err != nil {
+		var account, pod string
+		q := newQuery("select account_id, pod_id from inbox where id = ").arg(id).inPod(scope, "account_id", "pod_id", "id")
+		if err := t.row(q.text(), q.args, &account, &pod); err != nil {
 			return orNotFound(err, "inbox")
 		}
 		t.forget(account)
@@ -113,6 +143,6 @@ func (db *DB) DeleteInbox(ctx context.Context, scope openmail.Scope, id string, 
 			"delete from thread where inbox_id = $1 and (joined_to <> '' or trashed_at > 0)",
 			"delete from quarantine where inbox_id = $1",
 			"delete from inbox where id = $1").
-			then([]any{micros(at), account, id}, "update api_key set revoked_at = $1 where account_id = $2 and inbox_id = $3 and revoked_at = 0").err
+			then([]any{micros(at), account, pod, id}, "update api_key set revoked_at = $1 where account_id = $2 and pod_id = $3 and inbox_id = $4 and revoked_at = 0").err
 	})
 }

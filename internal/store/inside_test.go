@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"openmail"
+	"openmail/internal/access"
 	"openmail/internal/dispatch"
 	"openmail/internal/intake"
 )
@@ -282,7 +283,10 @@ func TestNoStatementScansATable(t *testing.T) {
 		if strings.Contains(statement, "from (select * from event") && !slices.Contains(plan, "SEARCH event USING INDEX event_waiting (account_id=? AND state=? AND due_at>?)") {
 			t.Errorf("%v: %s", plan, statement)
 		}
-		if strings.HasPrefix(statement, "select count(*) from message") && !strings.Contains(plan[0], "COVERING INDEX message_of_inbox") {
+		if strings.Contains(statement, "where e.pod_id = ") && !strings.Contains(statement, "e.id = ") && !strings.Contains(plan[0], "INDEX event_of_pod (pod_id=?") {
+			t.Errorf("%v: %s", plan, statement)
+		}
+		if strings.HasPrefix(statement, "select count(*) from message") && !strings.Contains(plan[0], "INDEX message_of_inbox") {
 			t.Errorf("%v: %s", plan, statement)
 		}
 	}
@@ -294,7 +298,8 @@ func everyStatement(t *testing.T, db *DB) {
 	ctx, page := t.Context(), openmail.Page{Limit: 10}
 	f := fileOne(t, db, 1, func(m *openmail.Message) { m.References = []string{"<0@x>"} })
 	none := func(string, string, openmail.EventType) bool { return false }
-	for _, scope := range []openmail.Scope{{Account: "acc_1"}, {Account: "acc_1", Inbox: "inb_1"}} {
+	pod, _ := db.Pod(ctx, openmail.Scope{Account: "acc_1"}, "")
+	for _, scope := range []openmail.Scope{{Account: "acc_1"}, {Account: "acc_1", Pod: pod.ID}, {Account: "acc_1", Pod: pod.ID, Inbox: "inb_1"}} {
 		_, _ = db.After(ctx, scope, 0, 10)
 		_, _ = db.Find(ctx, scope, "evt_none")
 		_, _ = db.Attempts(ctx, scope, f.Event)
@@ -306,10 +311,16 @@ func everyStatement(t *testing.T, db *DB) {
 		_, _, _ = db.Threads(ctx, scope, "inb_1", nil, page)
 		_, _, _ = db.Thread(ctx, scope, f.Thread)
 		_, _, _ = db.Quarantined(ctx, scope, page)
-		_, _, _ = db.Inboxes(ctx, openmail.Scope{Account: "acc_1", Inbox: scope.Inbox}, page)
+		_, _ = db.Message(ctx, scope, f.Message)
+		_ = db.SetRead(ctx, scope, f.Thread, true)
+		_, _, _ = db.Inboxes(ctx, scope, page)
+		_, _ = db.InboxIDs(ctx, scope, 10)
+		_, _, _ = db.Pods(ctx, scope, page)
+		_, _ = db.Pod(ctx, scope, "acme")
 		_, _ = db.Backlog(ctx, scope)
 		_, _ = db.Lanes(ctx, scope)
-		_, _ = db.ListKeys(ctx, scope, "")
+		_, _ = db.ListKeys(ctx, scope, access.Owner{Pod: scope.Pod, Inbox: scope.Inbox})
+		_ = db.CreateKey(ctx, scope, openmail.Key{ID: "key_" + scope.Pod + scope.Inbox, Account: "acc_1", Pod: scope.Pod, Inbox: scope.Inbox}, [32]byte{}, 20)
 		_, _ = db.PolicyFor(ctx, scope, []string{"a@b.c"})
 	}
 	account := openmail.Scope{Account: "acc_1"}
@@ -324,6 +335,9 @@ func everyStatement(t *testing.T, db *DB) {
 	_ = db.TrashThread(ctx, account, f.Thread, time.Now())
 	_, _ = db.Sweep(ctx, time.Now().Add(24*time.Hour))
 	_ = db.DeleteInbox(ctx, account, "inb_1", time.Now())
+	_ = db.CreatePod(ctx, account, openmail.Pod{ID: "pod_2", Account: "acc_1"})
+	_ = db.UpdatePod(ctx, account, openmail.Pod{ID: "pod_2", ClientID: "acme"})
+	_ = db.DeletePod(ctx, account, "pod_2", time.Now())
 }
 
 // plans are how the statements prepared so far are run, step by step.

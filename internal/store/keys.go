@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"openmail"
+	"openmail/internal/access"
 )
 
-const keyColumns = "id, account_id, inbox_id, name, prefix, last4, created_at, last_used_at, revoked_at"
+const keyColumns = "id, account_id, pod_id, inbox_id, name, prefix, last4, created_at, last_used_at, revoked_at"
 
 func scanKey(s scanner) (k openmail.Key, err error) {
 	var created, used, revoked int64
-	err = s.Scan(&k.ID, &k.Account, &k.Inbox, &k.Name, &k.Prefix, &k.Last4, &created, &used, &revoked)
+	err = s.Scan(&k.ID, &k.Account, &k.Pod, &k.Inbox, &k.Name, &k.Prefix, &k.Last4, &created, &used, &revoked)
 	k.CreatedAt, k.LastUsedAt, k.RevokedAt = moment(created), moment(used), moment(revoked)
 	return k, err
 }
@@ -35,12 +36,16 @@ func (db *DB) KeyByHash(ctx context.Context, hash [32]byte) (openmail.Key, error
 
 // CreateKey implements access.Keys.
 func (db *DB) CreateKey(ctx context.Context, scope openmail.Scope, k openmail.Key, hash [32]byte, limit int) error {
-	if !scope.Covers(k.Account, "") {
+	if !scope.Covers(k.Account, k.Pod, k.Inbox) {
 		return notFound("account")
 	}
 	return db.w.write(ctx, func(t *tx) error {
+		if err := t.holdOwner(k); err != nil {
+			return err
+		}
 		var n int
-		err := t.row("select count(*) from api_key where account_id = $1 and inbox_id = $2 and revoked_at = 0", []any{k.Account, k.Inbox}, &n)
+		err := t.row("select count(*) from api_key where account_id = $1 and pod_id = $2 and inbox_id = $3 and revoked_at = 0",
+			[]any{k.Account, k.Pod, k.Inbox}, &n)
 		if err != nil {
 			return err
 		}
@@ -51,17 +56,32 @@ func (db *DB) CreateKey(ctx context.Context, scope openmail.Scope, k openmail.Ke
 	})
 }
 
+// holdOwner keeps what a new key reaches from being deleted until it is written:
+// that would have revoked the key.
+func (t *tx) holdOwner(k openmail.Key) error {
+	var id string
+	switch {
+	case k.Inbox != "":
+		err := t.row("select id from inbox where id = $1 and account_id = $2 and pod_id = $3"+t.w.dialect.lockOf("inbox"), []any{k.Inbox, k.Account, k.Pod}, &id)
+		return orNotFound(err, "inbox")
+	case k.Pod != "":
+		err := t.row("select id from pod where id = $1 and account_id = $2"+t.w.dialect.lockOf("pod"), []any{k.Pod, k.Account}, &id)
+		return orNotFound(err, "pod")
+	}
+	return nil
+}
+
 func (t *tx) insertKey(k openmail.Key, hash [32]byte) error {
-	_, err := t.exec(`insert into api_key (id, account_id, inbox_id, name, hash, prefix, last4, created_at, last_used_at, revoked_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0)`,
-		k.ID, k.Account, k.Inbox, k.Name, hash[:], k.Prefix, k.Last4, micros(k.CreatedAt))
+	_, err := t.exec(`insert into api_key (id, account_id, pod_id, inbox_id, name, hash, prefix, last4, created_at, last_used_at, revoked_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0)`,
+		k.ID, k.Account, k.Pod, k.Inbox, k.Name, hash[:], k.Prefix, k.Last4, micros(k.CreatedAt))
 	return err
 }
 
 // ListKeys implements access.Keys.
-func (db *DB) ListKeys(ctx context.Context, scope openmail.Scope, inbox string) ([]openmail.Key, error) {
-	q := newQuery("select "+keyColumns+" from api_key where revoked_at = 0 and inbox_id = ").arg(inbox).
-		within(scope, "account_id", "").and(" order by id desc")
+func (db *DB) ListKeys(ctx context.Context, scope openmail.Scope, of access.Owner) ([]openmail.Key, error) {
+	q := newQuery("select "+keyColumns+" from api_key where revoked_at = 0 and pod_id = ").arg(of.Pod).and(" and inbox_id = ").arg(of.Inbox).
+		inPod(scope, "account_id", "pod_id", "inbox_id").and(" order by id desc")
 	rows, err := db.query(ctx, q.text(), q.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list the keys: %w", err)
@@ -70,10 +90,10 @@ func (db *DB) ListKeys(ctx context.Context, scope openmail.Scope, inbox string) 
 }
 
 // RevokeKey implements access.Keys.
-func (db *DB) RevokeKey(ctx context.Context, scope openmail.Scope, inbox, id string, at time.Time) error {
+func (db *DB) RevokeKey(ctx context.Context, scope openmail.Scope, of access.Owner, id string, at time.Time) error {
 	return db.w.write(ctx, func(t *tx) error {
 		q := newQuery("update api_key set revoked_at = ").arg(micros(at)).and(" where revoked_at = 0 and id = ").arg(id).
-			and(" and inbox_id = ").arg(inbox).within(scope, "account_id", "")
+			and(" and pod_id = ").arg(of.Pod).and(" and inbox_id = ").arg(of.Inbox).inPod(scope, "account_id", "pod_id", "inbox_id")
 		return t.must(notFound("key"), q.text(), q.args...)
 	})
 }
@@ -81,7 +101,7 @@ func (db *DB) RevokeKey(ctx context.Context, scope openmail.Scope, inbox, id str
 // RevokedSince implements access.Uses.
 func (db *DB) RevokedSince(ctx context.Context, scope openmail.Scope, since time.Time) ([]string, error) {
 	// The bound keeps to the index even when since is the zero time.
-	q := newQuery("select id from api_key where revoked_at > 0 and revoked_at >= ").arg(micros(since)).within(scope, "account_id", "inbox_id")
+	q := newQuery("select id from api_key where revoked_at > 0 and revoked_at >= ").arg(micros(since)).inPod(scope, "account_id", "pod_id", "inbox_id")
 	rows, err := db.query(ctx, q.text(), q.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list the revoked keys: %w", err)
@@ -93,7 +113,7 @@ func (db *DB) RevokedSince(ctx context.Context, scope openmail.Scope, since time
 func (db *DB) TouchKeys(ctx context.Context, scope openmail.Scope, used map[string]time.Time) error {
 	return db.w.write(ctx, func(t *tx) error {
 		for id, at := range used {
-			q := newQuery("update api_key set last_used_at = ").arg(micros(at)).and(" where id = ").arg(id).within(scope, "account_id", "inbox_id")
+			q := newQuery("update api_key set last_used_at = ").arg(micros(at)).and(" where id = ").arg(id).inPod(scope, "account_id", "pod_id", "inbox_id")
 			if _, err := t.exec(q.text(), q.args...); err != nil {
 				return err
 			}
@@ -111,6 +131,9 @@ func (db *DB) CreateAccount(ctx context.Context, scope openmail.Scope, a openmai
 		_, err := t.exec(`insert into account (id, name, seq, receipt_deadline, policy_mode, created_at) values ($1, $2, 0, $3, $4, $5)`,
 			a.ID, a.Name, a.ReceiptDeadline.Microseconds(), string(openmail.ModeNone), micros(a.CreatedAt))
 		if err != nil {
+			return err
+		}
+		if err := t.insertDefaultPod(a); err != nil {
 			return err
 		}
 		return t.insertKey(k, hash)

@@ -18,7 +18,7 @@ const maxPage = 1 << 20
 // maxScan bounds how many positions one page of a filtered list looks at.
 const maxScan = 20_000
 
-const eventColumns = `e.account_id, e.seq, e.id, e.type, e.inbox_id, e.thread_id, e.message_id, e.occurred_at,
+const eventColumns = `e.account_id, e.seq, e.id, e.type, e.pod_id, e.inbox_id, e.thread_id, e.message_id, e.occurred_at,
 	e.state, e.reason, e.channel, e.attempts, e.posts, e.due_at, e.delivered_at`
 
 // eventRow receives the columns of an event.
@@ -31,7 +31,7 @@ type eventRow struct {
 func (r *eventRow) into() []any {
 	d := &r.Delivery
 	return []any{
-		&r.Account, &r.Position, &r.ID, &r.Type, &r.Inbox, &r.Thread, &r.Message, &r.occurred,
+		&r.Account, &r.Position, &r.ID, &r.Type, &r.Pod, &r.Inbox, &r.Thread, &r.Message, &r.occurred,
 		&d.State, &d.Reason, &d.Channel, &d.Attempts, &d.Posts, &r.due, &r.delivered,
 	}
 }
@@ -103,13 +103,13 @@ func (db *DB) Head(ctx context.Context, scope openmail.Scope) (p openmail.Positi
 // Find returns the position of an event. The error, openmail.CodeNotFound,
 // names the oldest event that is still there.
 func (db *DB) Find(ctx context.Context, scope openmail.Scope, event string) (p openmail.Position, err error) {
-	q := newQuery("select e.seq from event e where e.id = ").arg(event).within(scope, "e.account_id", "e.inbox_id")
+	q := newQuery("select e.seq from event e where e.id = ").arg(event).inLog(scope)
 	err = db.row(ctx, q.text(), q.args, &p)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return p, err
 	}
 	var oldest string
-	q = newQuery("select e.id from event e where 1 = 1").within(scope, "e.account_id", "e.inbox_id").and(" order by e.account_id, e.seq limit 1")
+	q = newQuery("select e.id from event e").ofLog(scope).and(" order by e.seq limit 1")
 	if err := db.row(ctx, q.text(), q.args, &oldest); errors.Is(err, sql.ErrNoRows) {
 		return 0, openmail.Errorf(openmail.CodeNotFound, "unknown event id, and there are no events stored")
 	} else if err != nil {
@@ -122,16 +122,13 @@ func (db *DB) Find(ctx context.Context, scope openmail.Scope, event string) (p o
 // with payloads: at most limit of them and about a megabyte, but never none
 // while there are more.
 func (db *DB) After(ctx context.Context, scope openmail.Scope, after openmail.Position, limit int) ([]openmail.Event, error) {
-	if scope.Inbox == "" {
+	if scope.WholeAccount() {
 		if events, ok := db.tail.after(scope.Account, after, limit); ok && (db.dialect.single || len(events) > 0) {
 			return events, nil
 		}
 	}
-	q := newQuery("select " + fullColumns + fullFrom + " where e.account_id = ").arg(scope.Account).and(" and e.seq > ").arg(int64(after))
-	if scope.Inbox != "" {
-		q.and(" and e.inbox_id = ").arg(scope.Inbox)
-	}
-	q.and(" order by e.seq limit ").arg(limit)
+	q := newQuery("select " + fullColumns + fullFrom).ofLog(scope).and(" and e.seq > ").arg(int64(after)).
+		and(" order by e.seq limit ").arg(limit)
 	rows, err := db.query(ctx, q.text(), q.args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the event log: %w", err)
@@ -141,7 +138,7 @@ func (db *DB) After(ctx context.Context, scope openmail.Scope, after openmail.Po
 
 // Event implements dispatch.Journal.
 func (db *DB) Event(ctx context.Context, scope openmail.Scope, id string) (openmail.Event, error) {
-	q := newQuery("select "+fullColumns+fullFrom+" where e.id = ").arg(id).within(scope, "e.account_id", "e.inbox_id")
+	q := newQuery("select " + fullColumns + fullFrom + " where e.id = ").arg(id).inLog(scope)
 	rows, err := db.query(ctx, q.text(), q.args...)
 	if err != nil {
 		return openmail.Event{}, fmt.Errorf("read the event: %w", err)
@@ -165,10 +162,12 @@ func (db *DB) Events(ctx context.Context, scope openmail.Scope, f dispatch.Filte
 		}
 		before = head + 1
 	}
-	floor := max(before-maxScan, 0)
-	q := newQuery("select "+eventColumns+" from event e where e.account_id = ").arg(scope.Account).
-		and(" and e.seq < ").arg(int64(before)).and(" and e.seq >= ").arg(int64(floor)).
-		within(scope, "e.account_id", "e.inbox_id").filtered(f).and(" order by e.seq desc limit ").arg(limit)
+	floor, err := db.floor(ctx, scope, before)
+	if err != nil {
+		return nil, 0, fmt.Errorf("list the events: %w", err)
+	}
+	q := newQuery("select " + eventColumns + " from event e").ofLog(scope).
+		and(" and e.seq < ").arg(int64(before)).and(" and e.seq >= ").arg(int64(floor)).filtered(f).and(" order by e.seq desc limit ").arg(limit)
 	rows, err := db.query(ctx, q.text(), q.args...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list the events: %w", err)
@@ -185,6 +184,21 @@ func (db *DB) Events(ctx context.Context, scope openmail.Scope, f dispatch.Filte
 		next = 0
 	}
 	return all, next, nil
+}
+
+// floor is where a page of a filtered list stops looking: maxScan positions
+// before the one given, of those that the scope's pod has where it has one.
+func (db *DB) floor(ctx context.Context, scope openmail.Scope, before openmail.Position) (p openmail.Position, err error) {
+	if scope.Pod == "" {
+		return max(before-maxScan, 0), nil
+	}
+	q := newQuery("select e.seq from event e").ofLog(openmail.Scope{Account: scope.Account, Pod: scope.Pod}).and(" and e.seq < ").arg(int64(before)).
+		and(" order by e.seq desc limit 1 offset ").arg(maxScan - 1)
+	err = db.row(ctx, q.text(), q.args, &p)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return p, err
 }
 
 // filtered adds the conditions of a filter.
@@ -213,7 +227,7 @@ func (q *query) filtered(f dispatch.Filter) *query {
 // Attempts implements dispatch.Journal.
 func (db *DB) Attempts(ctx context.Context, scope openmail.Scope, event string) ([]openmail.Attempt, error) {
 	var known string
-	q := newQuery("select e.id from event e where e.id = ").arg(event).within(scope, "e.account_id", "e.inbox_id")
+	q := newQuery("select e.id from event e where e.id = ").arg(event).inLog(scope)
 	if err := db.row(ctx, q.text(), q.args, &known); err != nil {
 		return nil, orNotFound(err, "event")
 	}

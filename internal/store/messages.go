@@ -160,7 +160,7 @@ func newestFirst(rows []row) []int {
 // Messages implements mailbox.Mail.
 func (db *DB) Messages(ctx context.Context, scope openmail.Scope, inbox string, d openmail.Direction, p openmail.Page) ([]openmail.Message, int, error) {
 	where := func(q *query) *query {
-		q.and(" from message m where m.trashed_at = 0 and m.inbox_id = ").arg(inbox).within(scope, "m.account_id", "m.inbox_id")
+		q.and(" from message m where m.trashed_at = 0 and m.inbox_id = ").arg(inbox).inPod(scope, "m.account_id", podOf("$1"), "m.inbox_id")
 		if d != "" {
 			q.and(" and m.direction = ").arg(string(d))
 		}
@@ -300,7 +300,7 @@ func scanThread(s scanner) (th openmail.Thread, err error) {
 // Threads implements mailbox.Mail.
 func (db *DB) Threads(ctx context.Context, scope openmail.Scope, inbox string, read *bool, p openmail.Page) ([]openmail.Thread, int, error) {
 	where := func(q *query) *query {
-		q.and(" from thread where joined_to = '' and trashed_at = 0 and inbox_id = ").arg(inbox).within(scope, "account_id", "inbox_id")
+		q.and(" from thread where joined_to = '' and trashed_at = 0 and inbox_id = ").arg(inbox).inPod(scope, "account_id", podOf("$1"), "inbox_id")
 		if read != nil {
 			q.and(" and is_read = ").arg(flag(*read))
 		}

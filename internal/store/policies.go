@@ -89,7 +89,7 @@ func (db *DB) PutPolicy(ctx context.Context, scope openmail.Scope, p openmail.Po
 
 // AddRule implements mailbox.Policies.
 func (db *DB) AddRule(ctx context.Context, scope openmail.Scope, r openmail.Rule) error {
-	if !scope.Covers(r.Account, "") {
+	if !scope.Covers(r.Account, "", "") {
 		return notFound("account")
 	}
 	return db.w.write(ctx, func(t *tx) error { return t.insertRule(r) })

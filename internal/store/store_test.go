@@ -16,6 +16,7 @@ import (
 
 	"openmail"
 	"openmail/api"
+	"openmail/internal/access"
 	"openmail/internal/blob"
 	"openmail/internal/delivery"
 	"openmail/internal/dispatch"
@@ -608,7 +609,7 @@ func TestNothingOfAnotherAccountIsFound(t *testing.T) {
 			if err := read(); openmail.CodeOf(err) != openmail.CodeNotFound {
 				t.Errorf("%s: %v", name, err)
 			}
-			if err := h.RevokeKey(ctx, stranger, "", "key_x", time.Now()); openmail.CodeOf(err) != openmail.CodeNotFound {
+			if err := h.RevokeKey(ctx, stranger, access.Owner{}, "key_x", time.Now()); openmail.CodeOf(err) != openmail.CodeNotFound {
 				t.Errorf("revoke: %v", err)
 			}
 		}

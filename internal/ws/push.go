@@ -32,7 +32,7 @@ const (
 // wants reports whether the key covers the event and the subscription wants
 // it. mu is held.
 func (s *session) wants(e *openmail.Event) bool {
-	return s.scope().Covers(e.Account, e.Inbox) && s.sub.Wants(e.Inbox, e.Type)
+	return s.scope().Covers(e.Account, e.Pod, e.Inbox) && s.sub.Wants(e.Inbox, e.Type)
 }
 
 // admit decides on the next event of the log, and moves the cursor past it.
@@ -160,7 +160,7 @@ func (s *session) page(ctx context.Context) (events []openmail.Event, more bool,
 	s.server.reads <- struct{}{}
 	defer func() { <-s.server.reads }()
 	var head openmail.Position
-	if scope.Inbox != "" {
+	if !scope.WholeAccount() {
 		// The log has more than what is read: where it ended before the
 		// reading is where the cursor is once nothing is left.
 		if head, err = s.server.cfg.Events.Head(ctx, s.group.scope()); err != nil {
@@ -173,7 +173,7 @@ func (s *session) page(ctx context.Context) (events []openmail.Event, more bool,
 		s.pos = max(s.pos, head)
 		s.mu.Unlock()
 	}
-	return events, len(events) > 0 && (scope.Inbox != "" || cut(events, pageEvents)), err
+	return events, len(events) > 0 && (!scope.WholeAccount() || cut(events, pageEvents)), err
 }
 
 // cut reports whether a page of the log may have been ended by a limit.

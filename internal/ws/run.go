@@ -147,7 +147,7 @@ func leaving() *fault {
 
 // covered lists the sockets within a scope, oldest first.
 func (s *Server) covered(scope openmail.Scope) []*session {
-	list := slices.DeleteFunc(s.sessions(), func(ss *session) bool { return !scope.Covers(ss.account(), ss.inbox) })
+	list := slices.DeleteFunc(s.sessions(), func(ss *session) bool { return !scope.Covers(ss.account(), ss.pod, ss.inbox) })
 	slices.SortFunc(list, func(a, b *session) int { return cmp.Or(a.opened.Compare(b.opened), strings.Compare(a.id, b.id)) })
 	return list
 }

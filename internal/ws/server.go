@@ -52,6 +52,9 @@ type Log interface {
 type Inboxes interface {
 	// Inbox returns one; openmail.CodeNotFound unless the scope covers it.
 	Inbox(ctx context.Context, scope openmail.Scope, id string) (openmail.Inbox, error)
+	// InboxIDs returns the ids of those that the scope covers, at most limit
+	// of them.
+	InboxIDs(ctx context.Context, scope openmail.Scope, limit int) ([]string, error)
 }
 
 // Deliveries is who answers for the events being handed over.
@@ -211,7 +214,7 @@ func (s *Server) revoke(keyIDs []string) {
 // session makes a session of a connection.
 func (s *Server) session(nc net.Conn, key openmail.Key, remote string) *session {
 	ss := &session{
-		server: s, id: id.New(openmail.PrefixSocket), key: key.ID, inbox: key.Inbox,
+		server: s, id: id.New(openmail.PrefixSocket), key: key.ID, pod: key.Pod, inbox: key.Inbox,
 		remote: remote, opened: time.Now(),
 	}
 	ss.conn.open(nc)

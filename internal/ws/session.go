@@ -34,7 +34,8 @@ type session struct {
 	slot   int // its place in group.sessions, under group.mu
 	id     string
 	key    string
-	inbox  string // the only one that its key reaches; "": all
+	pod    string // the only one that its key reaches; "": all
+	inbox  string // likewise
 	remote string
 	opened time.Time
 	conn   conn
@@ -66,7 +67,7 @@ func (s *session) account() string { return s.group.account }
 
 // scope is how far the key reaches.
 func (s *session) scope() openmail.Scope {
-	return openmail.Scope{Account: s.account(), Inbox: s.inbox}
+	return openmail.Scope{Account: s.account(), Pod: s.pod, Inbox: s.inbox}
 }
 
 // read is the socket's one goroutine while it is idle. first are bytes that

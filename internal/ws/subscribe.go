@@ -13,9 +13,13 @@ import (
 const (
 	// maxInboxes and maxTypes bound what one subscription lists.
 	maxInboxes = 2000
-	maxID      = 64 // bytes of an inbox's id; ours have 30
-	maxTypes   = 50
-	maxType    = 64 // bytes of an event type's name
+	// maxPod bounds what a key of a pod gets by asking for everything: a list
+	// of all inboxes of the pod, which stays below what clients take as one
+	// message.
+	maxPod   = 10_000
+	maxID    = 64 // bytes of an inbox's id; ours have 30
+	maxTypes = 50
+	maxType  = 64 // bytes of an event type's name
 )
 
 // text takes a message from the client.
@@ -84,7 +88,7 @@ type start struct {
 // looked up first, then the dispatcher is told, then the client, and only then
 // does anything flow, from that head; so nothing falls between.
 func (s *session) subscribe(m said) error {
-	inboxes, problem, err := s.owned(m)
+	wish, problem, err := s.owned(m)
 	switch {
 	case err != nil:
 		return s.failed("checking a subscription", err)
@@ -97,7 +101,7 @@ func (s *session) subscribe(m said) error {
 	}
 
 	s.conn.mu.Lock()
-	widened, join := s.widen(inboxes, m.EventTypes, at)
+	widened, join := s.widen(wish, at)
 	if join {
 		s.server.cfg.Deliveries.Join(s.account(), s)
 	}
@@ -113,41 +117,77 @@ func (s *session) subscribe(m said) error {
 	return nil
 }
 
-// owned checks what a client wants against what is its own, and returns the
-// inboxes to subscribe to; none means all. problem is a sentence for the
-// client: then nothing of its message applies.
-func (s *session) owned(m said) (inboxes []string, problem string, err error) {
+// wish is what a client wants of its own.
+type wish struct {
+	inboxes []string // none: all
+	types   []openmail.EventType
+	// only says that the inboxes are all that the key reaches, though they be
+	// none.
+	only bool
+}
+
+// added is a subscription with the wish.
+func (w wish) added(to openmail.Subscription) openmail.Subscription {
+	if w.only {
+		return to.Only(w.inboxes, w.types)
+	}
+	return to.With(w.inboxes, w.types)
+}
+
+// owned checks what a client wants against what is its own. problem is a
+// sentence for the client: then nothing of its message applies.
+func (s *session) owned(m said) (w wish, problem string, err error) {
+	w.types = m.EventTypes
 	for _, t := range m.EventTypes {
 		if len(t) > maxType {
-			return nil, "unknown event type " + quoted(string(t)), nil
+			return w, "unknown event type " + quoted(string(t)), nil
 		}
 	}
-	if len(m.InboxIDs) == 0 && s.inbox != "" {
-		return []string{s.inbox}, "", nil
+	if len(m.InboxIDs) == 0 && (s.inbox != "" || s.pod != "") {
+		return s.everything(w)
 	}
 	slices.Sort(m.InboxIDs)
-	inboxes = slices.Compact(m.InboxIDs)
-	if s.tooMany(inboxes, m.EventTypes) {
-		return nil, "the subscription lists too much: leave inbox_ids and event_types out to have everything", nil
+	w.inboxes = slices.Compact(m.InboxIDs)
+	if s.tooMany(w) {
+		return w, "the subscription lists too much: leave inbox_ids and event_types out to have everything", nil
 	}
-	for _, id := range inboxes {
+	for _, id := range w.inboxes {
 		own, err := s.owns(id)
 		if err != nil {
-			return nil, "", err
+			return w, "", err
 		}
 		if !own {
-			return nil, "no such inbox: " + quoted(id), nil
+			return w, "no such inbox: " + quoted(id), nil
 		}
 	}
-	return inboxes, "", nil
+	return w, "", nil
+}
+
+// everything is the inboxes that a key reaches which does not reach the whole
+// account: those of a pod as they are now.
+func (s *session) everything(w wish) (_ wish, problem string, err error) {
+	w.only = true
+	if s.inbox != "" {
+		w.inboxes = []string{s.inbox}
+	} else if w.inboxes, err = s.server.cfg.Inboxes.InboxIDs(s.server.life, s.scope(), maxPod+1); err != nil {
+		return w, "", fmt.Errorf("listing the pod's inboxes: %w", err)
+	}
+	if s.tooMany(w) {
+		return w, fmt.Sprintf("the subscription lists too much: at most %d event types, and %d inboxes of a pod, unless inbox_ids says which", maxTypes, maxPod), nil
+	}
+	return w, "", nil
 }
 
 // tooMany reports whether the subscription would outgrow its bounds.
-func (s *session) tooMany(inboxes []string, types []openmail.EventType) bool {
+func (s *session) tooMany(w wish) bool {
+	most := maxInboxes
+	if s.pod != "" {
+		most = maxPod
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sub := s.sub.With(inboxes, types)
-	return len(sub.Inboxes()) > maxInboxes || len(sub.Types()) > maxTypes
+	sub := w.added(s.sub)
+	return len(sub.Inboxes()) > most || len(sub.Types()) > maxTypes
 }
 
 // begin finds out where a subscription begins.
@@ -174,11 +214,11 @@ func (s *session) begin(lastEventID string) (start, error) {
 // widen changes the subscription and, where that is asked for, the cursor.
 // changed is false when the same was subscribed to before; join is true the
 // first time. conn.mu is held, so no event goes out meanwhile.
-func (s *session) widen(inboxes []string, types []openmail.EventType, at start) (changed, join bool) {
+func (s *session) widen(w wish, at start) (changed, join bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was := s.sub
-	sub := was.With(inboxes, types)
+	sub := w.added(was)
 	changed = !same(was, sub)
 	switch {
 	case !was.Active():

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -55,6 +56,8 @@ func newWorld() *world {
 			"om_a":  {ID: "key_a", Account: "acc_a"},
 			"om_a1": {ID: "key_a1", Account: "acc_a", Inbox: "inb_a1"},
 			"om_b":  {ID: "key_b", Account: "acc_b"},
+			"om_p":  {ID: "key_p", Account: "acc_a", Pod: "pod_p"},
+			"om_q":  {ID: "key_q", Account: "acc_a", Pod: "pod_q"},
 		},
 		inboxes: map[string]openmail.Inbox{},
 	}
@@ -128,7 +131,7 @@ func (w *world) add(inbox string) string {
 		}
 	}
 	e := event(inbox, p)
-	e.Delivery.Attempts = 1
+	e.Delivery.Attempts, e.Pod = 1, w.inboxes[inbox].Pod
 	w.events = append(w.events, e)
 	hear := w.hear
 	if w.deaf {
@@ -173,7 +176,7 @@ func (w *world) Head(_ context.Context, scope openmail.Scope) (p openmail.Positi
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range w.events {
-		if scope.Covers(e.Account, e.Inbox) {
+		if scope.Covers(e.Account, e.Pod, e.Inbox) {
 			p = max(p, e.Position)
 		}
 	}
@@ -184,7 +187,7 @@ func (w *world) Find(_ context.Context, scope openmail.Scope, id string) (openma
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range w.events {
-		if e.ID == id && scope.Covers(e.Account, e.Inbox) {
+		if e.ID == id && scope.Covers(e.Account, e.Pod, e.Inbox) {
 			return e.Position, w.broken
 		}
 	}
@@ -196,7 +199,7 @@ func (w *world) After(_ context.Context, scope openmail.Scope, after openmail.Po
 	defer w.mu.Unlock()
 	var page []openmail.Event
 	for _, e := range w.events {
-		if len(page) < limit && e.Position > after && scope.Covers(e.Account, e.Inbox) {
+		if len(page) < limit && e.Position > after && scope.Covers(e.Account, e.Pod, e.Inbox) {
 			page = append(page, e)
 		}
 	}
@@ -206,10 +209,22 @@ func (w *world) After(_ context.Context, scope openmail.Scope, after openmail.Po
 func (w *world) Inbox(_ context.Context, scope openmail.Scope, id string) (openmail.Inbox, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if in, ok := w.inboxes[id]; ok && scope.Covers(in.Account, in.ID) {
+	if in, ok := w.inboxes[id]; ok && scope.Covers(in.Account, in.Pod, in.ID) {
 		return in, nil
 	}
 	return openmail.Inbox{}, openmail.Errorf(openmail.CodeNotFound, "no such inbox")
+}
+
+func (w *world) InboxIDs(_ context.Context, scope openmail.Scope, limit int) (ids []string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, in := range w.inboxes {
+		if scope.Covers(in.Account, in.Pod, in.ID) && len(ids) < limit {
+			ids = append(ids, in.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids, w.broken
 }
 
 func (w *world) Join(account string, l dispatch.Listener) {
@@ -239,7 +254,7 @@ func (w *world) Offers(_ context.Context, scope openmail.Scope, upTo openmail.Po
 	defer w.mu.Unlock()
 	var offers []openmail.Event
 	for _, e := range w.overdue {
-		if scope.Covers(e.Account, e.Inbox) && e.Position <= upTo && l.Wants(e.Inbox, e.Type) {
+		if scope.Covers(e.Account, e.Pod, e.Inbox) && e.Position <= upTo && l.Wants(e.Inbox, e.Type) {
 			offers = append(offers, e)
 		}
 	}

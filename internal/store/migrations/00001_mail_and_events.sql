@@ -15,10 +15,22 @@ create table account (
   created_at       bigint not null
 ) /* WITHOUT_ROWID */;
 
+create table pod (
+  id         text   not null primary key,
+  account_id text   not null,
+  client_id  text   not null, -- '': none
+  name       text   not null,
+  is_default bigint not null, -- 1 for one pod of each account
+  created_at bigint not null
+) /* WITHOUT_ROWID */;
+create index pod_of_account on pod (account_id, is_default, id);
+create unique index pod_by_client_id on pod (account_id, client_id) where client_id <> '';
+
 create table api_key (
   id           text   not null primary key,
   account_id   text   not null,
-  inbox_id     text   not null, -- '': the whole account
+  pod_id       text   not null, -- '': the whole account
+  inbox_id     text   not null, -- '': the whole pod, or account
   name         text   not null,
   hash         bytea  not null unique, -- SHA-256; the key itself is nowhere
   prefix       text   not null,
@@ -27,18 +39,20 @@ create table api_key (
   last_used_at bigint not null,
   revoked_at   bigint not null
 ) /* WITHOUT_ROWID */;
-create index api_key_of_account on api_key (account_id, inbox_id);
+create index api_key_of_owner on api_key (account_id, pod_id, inbox_id);
 create index api_key_revoked on api_key (revoked_at) where revoked_at > 0;
 
 create table inbox (
   id           text   not null primary key,
   account_id   text   not null,
+  pod_id       text   not null, -- for good
   address      text   not null unique,
   display_name text   not null,
   external_id  text   not null,
   created_at   bigint not null
 ) /* WITHOUT_ROWID */;
 create index inbox_of_account on inbox (account_id, id);
+create index inbox_of_pod on inbox (account_id, pod_id, id);
 
 create table thread (
   id              text   not null primary key,
@@ -165,6 +179,7 @@ create table event (
   seq          bigint not null,
   id           text   not null,
   type         text   not null,
+  pod_id       text   not null, -- that of the inbox: a pod reads its own stretch of the log
   inbox_id     text   not null,
   thread_id    text   not null,
   message_id   text   not null,
@@ -179,6 +194,7 @@ create table event (
   primary key (account_id, seq)
 ) /* WITHOUT_ROWID */;
 create unique index event_by_id on event (id);
+create index event_of_pod on event (pod_id, seq);
 create index event_waiting on event (account_id, state, due_at) where due_at > 0;
 create index event_age on event (occurred_at);
 
@@ -208,4 +224,5 @@ drop table message;
 drop table thread;
 drop table inbox;
 drop table api_key;
+drop table pod;
 drop table account;
