@@ -28,6 +28,10 @@ type Event struct {
 	OccurredAt time.Time
 	Delivery   Delivery
 
+	// Lane is the inbox whose own endpoint it was last meant for; "" for the
+	// account's. Where it goes is decided anew at each hand-over.
+	Lane string
+
 	// Payload is the event in the wire's JSON, but for delivered_at and
 	// attempt, which api.Stamp adds. It is nil unless the reader asked for
 	// it. It is shared: never write to it.

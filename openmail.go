@@ -69,7 +69,10 @@ type Inbox struct {
 	Address     string // lower case
 	DisplayName string // "": none
 	ExternalID  string // "": none; the caller's own name for it
-	CreatedAt   time.Time
+	// Webhook is where its events are posted, instead of to the account's
+	// endpoint; nil when it has none of its own. Its secrets are left out.
+	Webhook   *Endpoint
+	CreatedAt time.Time
 }
 
 // Thread is a conversation within one inbox.
@@ -90,10 +93,11 @@ type Page struct {
 	Limit, Offset int
 }
 
-// Endpoint is where an account's events are posted.
+// Endpoint is where events are posted: an account's, or those of one inbox.
 type Endpoint struct {
 	ID      string
 	Account string
+	Inbox   string // "": the account's
 	URL     string
 	// Secret signs each post. NextSecret, unless empty, is already signed with
 	// beside it, until it is activated (the two steps of a rotation).

@@ -62,7 +62,11 @@ type Inbox struct {
 	Address     string  `json:"address"`
 	DisplayName *string `json:"displayName"`
 	ExternalID  *string `json:"externalId,omitempty"`
-	CreatedAt   Time    `json:"createdAt"`
+	WebhookURL  *string `json:"webhookUrl" doc:"Where its events are posted; null: to the account's webhook"`
+	// The rest stands only where there is something to say.
+	WebhookDisabledReason *string `json:"webhookDisabledReason,omitempty" doc:"Why nothing is posted there any more; setting webhookUrl begins anew"`
+	WebhookSecret         string  `json:"webhookSecret,omitempty" doc:"Only in the answer that makes it"`
+	CreatedAt             Time    `json:"createdAt"`
 }
 
 // InboxCreate asks for a new inbox. Every field is optional.
@@ -73,11 +77,13 @@ type InboxCreate struct {
 	Domain      string  `json:"domain,omitempty" doc:"Left out: the server's default mail domain"`
 	PodID       *string `json:"podId,omitempty" maxLength:"255" nullable:"true" doc:"The pod, by id or clientId, for good. Left out: the key's pod, else the default one"`
 	ExternalID  *string `json:"externalId,omitempty" maxLength:"255" nullable:"true" doc:"Your own name for it, echoed"`
+	WebhookURL  *string `json:"webhookUrl,omitempty" nullable:"true" doc:"Where its events are posted, instead of to the account's webhook"`
 }
 
 // InboxUpdate changes an inbox. A field left out stays; null clears.
 type InboxUpdate struct {
 	DisplayName Optional[string] `json:"displayName,omitzero"`
+	WebhookURL  Optional[string] `json:"webhookUrl,omitzero"`
 }
 
 // Optional tells a field that was left out from one that is null.

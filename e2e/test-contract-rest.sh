@@ -14,7 +14,7 @@ is_error() {
   has "$WORK/header" "^X-Request-Id: $(field .requestId)" || fail "another request id in the header"
 }
 
-inbox_fields="id podId address displayName createdAt"
+inbox_fields="id podId address displayName webhookUrl createdAt"
 pod_fields="id clientId name isDefault createdAt"
 message_fields="id threadId inboxId direction fromAddr toAddr headerTo deliveryRole cc subject bodyText bodyHtml attachments status createdAt
 rfcMessageId inReplyTo references rawUrl sizeBytes envelope hiddenText defects partial"
@@ -283,6 +283,34 @@ keys webhookSecret
 want 204 DELETE /v1/webhook
 [ -z "$BODY" ]
 want 204 DELETE /v1/webhook '{}'
+
+# A webhook of one inbox: its own secret, and before the account's.
+for url in ftp://example.com http://10.0.0.1/; do
+  want 422 PATCH "/v1/inboxes/$INBOX" "{\"webhookUrl\":\"$url\"}"
+  is_error invalid_webhook_url webhookUrl
+done
+want 400 POST "/v1/inboxes/$INBOX/webhook/test"
+is_error no_webhook_url
+want 400 POST "/v1/inboxes/$INBOX/webhook/rotate-secret"
+is_error no_webhook_url
+want 200 PATCH "/v1/inboxes/$INBOX" "{\"webhookUrl\":\"$HOOK/inbox\"}"
+keys $inbox_fields webhookSecret
+want 200 PATCH "/v1/inboxes/$INBOX" "{\"webhookUrl\":\"$HOOK/inbox\"}"
+keys $inbox_fields
+want 200 POST "/v1/inboxes/$INBOX/webhook/rotate-secret"
+keys webhookSecret
+field .webhookSecret >"$WORK/secret"
+want 200 POST "/v1/inboxes/$INBOX/webhook/test"
+holds '.ok and (.message | length > 0)'
+wait_for "the test of the inbox's webhook" posted 5
+want 202 POST "/v1/events/$EVENT/redeliver"
+wait_for "the post to the inbox's webhook" posted 6
+jq -es 'all(.[4:][]; .verified)' "$WORK/posts" >/dev/null || fail "not signed with the inbox's secret"
+want 201 POST /v1/inboxes "{\"webhookUrl\":\"$HOOK/other\"}"
+keys $inbox_fields webhookSecret
+want 204 DELETE "/v1/inboxes/$(field .id)"
+want 200 PATCH "/v1/inboxes/$INBOX" '{"webhookUrl":""}'
+holds '.webhookUrl == null'
 
 # Policy and quarantine.
 want 200 GET /v1/policy

@@ -178,7 +178,7 @@ func (a *App) restConfig(t dispatch.Target, rooms *mailbox.Mailbox) httpapi.Conf
 	c := httpapi.Config{
 		Access: a.access, Mailbox: rooms,
 		Releaser: a.intake(), Journal: a.store, Redeliverer: dispatch.NewAgain(a.store, a.listeners, a.dispatcher),
-		Webhooks: webhooks, Secrets: webhooks, Sockets: lateSockets{a}, Ready: a.store.Ready,
+		Webhooks: webhooks, InboxWebhooks: webhooks, Secrets: webhooks, Sockets: lateSockets{a}, Ready: a.store.Ready,
 		Links: a.links, Version: a.version, Secret: key, InlineAttachments: a.config.InlineAttachments,
 		Logger: a.logger, Observe: a.metrics.request,
 	}

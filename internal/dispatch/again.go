@@ -56,9 +56,7 @@ func (a *Again) page(ctx context.Context, scope openmail.Scope, f Filter, after 
 		if e.Delivery.State == openmail.StateArmed {
 			a.listeners.Offer(e)
 		}
-	}
-	if len(again) > 0 {
-		a.waker.Wake(scope.Account)
+		a.waker.Wake(Lane{e.Account, e.Lane})
 	}
 	return again, nil
 }

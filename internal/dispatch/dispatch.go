@@ -45,21 +45,21 @@ type Config struct {
 	Posted func(openmail.Attempt)
 }
 
-// Dispatcher posts what is due. Every account with something that waits has a
-// lane of its own, so that an endpoint that fails, or never answers, holds up
-// nobody else.
+// Dispatcher posts what is due. Every endpoint for which something waits has a
+// lane of its own, so that one that fails, or never answers, holds up nobody
+// else.
 type Dispatcher struct {
 	Config
 	budget chan struct{} // a token for each post that may begin
 
 	mu    sync.Mutex
-	lanes map[string]*lane
+	lanes map[Lane]*lane
 	begin func(*lane) // nil while Run does not
 }
 
 // New returns a Dispatcher.
 func New(c Config) *Dispatcher {
-	d := &Dispatcher{Config: c, lanes: map[string]*lane{}, budget: make(chan struct{}, maxInFlight)}
+	d := &Dispatcher{Config: c, lanes: map[Lane]*lane{}, budget: make(chan struct{}, maxInFlight)}
 	for range maxInFlight {
 		d.budget <- struct{}{}
 	}
@@ -92,7 +92,7 @@ func (d *Dispatcher) beginWith(begin func(*lane)) {
 	d.begin = begin
 }
 
-// look wakes the lane of every account that has something waiting.
+// look wakes every lane that has something waiting.
 func (d *Dispatcher) look(ctx context.Context) {
 	waiting, err := d.Queue.Lanes(ctx, openmail.Operator())
 	if err != nil {
@@ -102,38 +102,40 @@ func (d *Dispatcher) look(ctx context.Context) {
 		return
 	}
 	for _, w := range waiting {
-		d.Wake(w.Account)
+		d.Wake(w)
 	}
 }
 
-// Filed says that an account has a new event in that state. It does not block.
-// A lane that is there already is left in peace by what was armed just now:
-// where its timer is set for later, it looks in time all the same (lookEvery).
-func (d *Dispatcher) Filed(account string, s openmail.State) {
+// Filed says that an account has a new event in that state, in the lane of that
+// inbox (or ""). It does not block. A lane that is there already is left in peace
+// by what was armed just now: where its timer is set for later, it looks in time
+// all the same (lookEvery).
+func (d *Dispatcher) Filed(account, inbox string, s openmail.State) {
+	at := Lane{account, inbox}
 	switch s {
 	case openmail.StateDue:
-		d.Wake(account)
+		d.Wake(at)
 	case openmail.StateArmed:
 		d.mu.Lock()
-		_, there := d.lanes[account]
+		_, there := d.lanes[at]
 		d.mu.Unlock()
 		if !there {
-			d.Wake(account)
+			d.Wake(at)
 		}
 	}
 }
 
-// Wake has an account's lane look at its queue. It does not block.
-func (d *Dispatcher) Wake(account string) {
+// Wake has a lane look at its queue. It does not block.
+func (d *Dispatcher) Wake(at Lane) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.begin == nil {
 		return
 	}
-	l := d.lanes[account]
+	l := d.lanes[at]
 	if l == nil {
-		l = &lane{d: d, scope: openmail.Scope{Account: account}, wake: make(chan struct{}, 1), done: make(chan bool)}
-		d.lanes[account] = l
+		l = &lane{d: d, at: at, scope: openmail.Scope{Account: at.Account}, wake: make(chan struct{}, 1), done: make(chan bool)}
+		d.lanes[at] = l
 		d.begin(l)
 	}
 	select {
@@ -149,6 +151,6 @@ func (d *Dispatcher) retire(l *lane) bool {
 	if len(l.wake) > 0 {
 		return false
 	}
-	delete(d.lanes, l.scope.Account)
+	delete(d.lanes, l.at)
 	return true
 }

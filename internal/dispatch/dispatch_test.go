@@ -169,7 +169,7 @@ func (w *world) mail(in openmail.Inbox) intake.Filed {
 		}},
 	})
 	check(w.t, err)
-	w.d.Filed(in.Account, filed[0].State)
+	w.d.Filed(in.Account, filed[0].Lane, filed[0].State)
 	return filed[0]
 }
 
@@ -579,6 +579,106 @@ func TestASecretIsRotatedInOneStepOrInTwo(t *testing.T) {
 		limited := openmail.Scope{Account: in.Account, Inbox: in.ID}
 		if _, err := hooks.Webhook(ctx, limited); openmail.CodeOf(err) != openmail.CodeForbidden {
 			t.Errorf("a key that reaches one inbox: %v", err)
+		}
+	})
+}
+
+// inboxOf makes another inbox of an account, with a webhook of its own.
+func (w *world) inboxOf(account, name string) openmail.Inbox {
+	w.t.Helper()
+	in := openmail.Inbox{ID: id.New(openmail.PrefixInbox), Account: account, Address: name + "@openmail.test", CreatedAt: time.Now()}
+	scope := openmail.Scope{Account: account}
+	check(w.t, w.db.CreateInbox(w.t.Context(), scope, in))
+	check(w.t, w.db.PutEndpoint(w.t.Context(), scope, openmail.Endpoint{
+		ID: id.New(openmail.PrefixEndpoint), Account: account, Inbox: in.ID, URL: "https://" + name + ".test/", Secret: name, Enabled: true, CreatedAt: time.Now(),
+	}))
+	return in
+}
+
+func TestAnInboxesEndpointThatHangsHoldsUpNeitherTheAccountsNorAnothers(t *testing.T) {
+	hang := func(_ context.Context, p dispatch.Post) openmail.Attempt {
+		if p.Endpoint.Secret == "hung" {
+			time.Sleep(15 * time.Second)
+			return openmail.Attempt{Outcome: openmail.OutcomeError}
+		}
+		return openmail.Attempt{Outcome: openmail.OutcomeDelivered}
+	}
+	bubble(t, hang, func(t *testing.T, w *world) {
+		whole := w.account(true)
+		hung, fine := w.inboxOf(whole.Account, "hung"), w.inboxOf(whole.Account, "fine")
+		for range 50 {
+			w.mail(hung)
+		}
+		synctest.Wait()
+		start := time.Now()
+		for _, in := range []openmail.Inbox{whole, fine} {
+			filed := w.mail(in)
+			time.Sleep(time.Millisecond)
+			synctest.Wait()
+			if d := w.delivery(in, filed.Event); d.State != openmail.StateDelivered || d.DeliveredAt.Sub(start) > time.Second {
+				t.Errorf("the event of %s: %+v", in.Address, d)
+			}
+		}
+		if w.endpoint.most > 9 {
+			t.Errorf("%d posts at once, of which at most 8 may go to one endpoint", w.endpoint.most)
+		}
+	})
+}
+
+func TestARetryGoesToTheWebhookThatTheInboxHasByThen(t *testing.T) {
+	var mu sync.Mutex
+	var secrets []string
+	refuse := func(_ context.Context, p dispatch.Post) openmail.Attempt {
+		mu.Lock()
+		defer mu.Unlock()
+		secrets = append(secrets, p.Endpoint.Secret)
+		return openmail.Attempt{Status: 503, Outcome: openmail.OutcomeRefused}
+	}
+	bubble(t, refuse, func(t *testing.T, w *world) {
+		whole := w.account(true)
+		in := w.inboxOf(whole.Account, "own")
+		scope := openmail.Scope{Account: whole.Account}
+		e, err := w.db.Endpoint(t.Context(), scope, in.ID)
+		check(t, err)
+		start := time.Now()
+		w.mail(in) // posted to its own
+		time.Sleep(time.Second)
+		e.Secret = "rotated"
+		check(t, w.db.PutEndpoint(t.Context(), scope, e))
+		time.Sleep(30 * time.Second) // after 30 s: the new secret
+		check(t, w.db.DeleteEndpoint(t.Context(), scope, in.ID))
+		time.Sleep(60 * time.Second) // after 90 s: the account's
+		check(t, w.db.PutEndpoint(t.Context(), scope, e))
+		time.Sleep(10 * time.Minute) // and then its own again, twice
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if want := []string{"own", "rotated", "s", "rotated", "rotated"}; !slices.Equal(secrets, want) {
+			t.Errorf("posted with %q, want %q", secrets, want)
+		}
+		if late := w.endpoint.seen()[4].at.Sub(start) - 450*time.Second; late > time.Second {
+			t.Errorf("the last post is %v late", late)
+		}
+	})
+}
+
+func TestASocketComesBeforeAnInboxesWebhook(t *testing.T) {
+	bubble(t, status(200), func(t *testing.T, w *world) {
+		in := w.inboxOf(w.account(true).Account, "own")
+		s := &socket{}
+		w.listeners.Join(in.Account, s)
+		first := w.mail(in)
+		w.sockets.Confirm([]dispatch.Receipt{{Account: in.Account, Position: 1, Attempt: 1, PushedAt: time.Now(), At: time.Now()}})
+		time.Sleep(time.Minute)
+		w.sockets.Leave(in.Account, s, nil)
+		second := w.mail(in)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if posts := w.endpoint.seen(); len(posts) != 1 || posts[0].event != second.Event {
+			t.Errorf("posts %+v", posts)
+		}
+		if d := w.delivery(in, first.Event); d.Channel != openmail.ChannelWebSocket {
+			t.Errorf("the first: %+v", d)
 		}
 	})
 }

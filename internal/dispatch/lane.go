@@ -8,10 +8,11 @@ import (
 	"openmail"
 )
 
-// lane hands over what is due of one account. One goroutine runs it.
+// lane hands over what is due to one endpoint. One goroutine runs it.
 type lane struct {
 	d     *Dispatcher
-	scope openmail.Scope
+	at    Lane
+	scope openmail.Scope // of its account
 	wake  chan struct{}
 	done  chan bool // a post has ended: whether it delivered
 
@@ -78,12 +79,12 @@ func (l *lane) ended(delivered bool) {
 // work claims what is due and begins its posts. It returns when to look again;
 // zero means when woken, or when a post ends.
 func (l *lane) work(ctx, posts context.Context) (next time.Time, err error) {
-	due, err := l.due(ctx)
+	due, err := l.d.Queue.Due(ctx, l.scope, l.at)
 	if err != nil || due.IsZero() || due.After(time.Now()) {
 		return due, err
 	}
 	free := l.slots()
-	claimed, err := l.d.Queue.Claim(ctx, l.scope, Claim{At: time.Now(), Posts: free, Listening: l.d.Listeners.Wanted})
+	claimed, err := l.d.Queue.Claim(ctx, l.scope, Claim{Lane: l.at, At: time.Now(), Posts: free, Listening: l.d.Listeners.Wanted})
 	for range free - len(claimed.Posts) {
 		l.d.budget <- struct{}{}
 	}
@@ -97,16 +98,10 @@ func (l *lane) work(ctx, posts context.Context) (next time.Time, err error) {
 	for _, e := range claimed.Waiting {
 		l.d.Listeners.Offer(e)
 	}
-	return l.after(claimed, free), nil
-}
-
-// due is when the account's next delivery falls due; zero when nothing waits.
-func (l *lane) due(ctx context.Context) (time.Time, error) {
-	lanes, err := l.d.Queue.Lanes(ctx, l.scope)
-	if err != nil || len(lanes) == 0 {
-		return time.Time{}, err
+	for _, to := range claimed.Moved {
+		l.d.Wake(to)
 	}
-	return lanes[0].Due, nil
+	return l.after(claimed, free), nil
 }
 
 // slots takes as many tokens as posts may begin now. There may be none, while
@@ -132,7 +127,7 @@ func (l *lane) after(c Claimed, free int) time.Time {
 	switch {
 	case c.Next.IsZero() || c.Next.After(time.Now()):
 		return c.Next
-	case len(c.Posts) > 0 || len(c.Waiting) > 0:
+	case len(c.Posts) > 0 || len(c.Waiting) > 0 || len(c.Moved) > 0:
 		return c.Next // there is more
 	case free == 0 && l.inFlight > 0:
 		return time.Time{} // when a post ends
@@ -162,7 +157,7 @@ func (l *lane) log(ctx context.Context, p Post, a openmail.Attempt) {
 		name, level = "event.attempt", slog.LevelWarn
 	}
 	l.d.Logger.LogAttrs(ctx, level, name,
-		slog.String("account", p.Event.Account), slog.String("event", p.Event.ID), slog.String("channel", string(a.Channel)),
+		slog.String("account", p.Event.Account), slog.String("inbox", p.Event.Inbox), slog.String("event", p.Event.ID), slog.String("channel", string(a.Channel)),
 		slog.Int("attempt", a.N), slog.Int("status", a.Status), slog.String("outcome", string(a.Outcome)),
 		slog.String("error", a.Error), slog.Duration("took", a.Took), slog.Duration("age", a.At.Add(a.Took).Sub(p.Event.OccurredAt)))
 }

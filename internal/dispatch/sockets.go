@@ -20,9 +20,9 @@ const maxBatch = 500
 // subscribes.
 const maxOffers = 500
 
-// Waker wakes the lane of an account.
+// Waker wakes a lane.
 type Waker interface {
-	Wake(account string)
+	Wake(l Lane)
 }
 
 // Sockets is the dispatcher as the event stream sees it: who listens, what
@@ -124,15 +124,12 @@ func (s *Sockets) write(ctx context.Context) {
 		return s.receipts.Confirm(ctx, openmail.Operator(), batch)
 	})
 	s.each(ctx, "drop", lost, func(batch []Receipt) error {
-		return s.receipts.Drop(ctx, openmail.Operator(), batch, s.Wanted)
-	})
-	woken := map[string]bool{}
-	for _, r := range lost {
-		if !woken[r.Account] {
-			woken[r.Account] = true
-			s.waker.Wake(r.Account)
+		lanes, err := s.receipts.Drop(ctx, openmail.Operator(), batch, s.Wanted)
+		for _, l := range lanes {
+			s.waker.Wake(l)
 		}
-	}
+		return err
+	})
 }
 
 // each writes receipts in batches. One that fails is lost: its events fall due

@@ -10,14 +10,17 @@ import (
 // Queue is what the dispatcher asks of the event log to hand events over by
 // itself.
 type Queue interface {
-	// Lanes returns the accounts that have a delivery with a due time, each
-	// with the earliest of them.
+	// Lanes returns the lanes that have a delivery with a due time.
 	Lanes(ctx context.Context, scope openmail.Scope) ([]Lane, error)
 
-	// Claim takes the deliveries of the scope's account that are due,
-	// earliest first, through delivery.Fell; then it claims as many posts as
-	// it may. Each post that it returns is in StatePosting under a lease on
-	// disk: a crash costs a wait and a duplicate, never the event.
+	// Due returns the earliest due time in a lane; zero when nothing waits.
+	Due(ctx context.Context, scope openmail.Scope, l Lane) (time.Time, error)
+
+	// Claim takes the deliveries of a lane that are due, earliest first,
+	// through delivery.Fell; then it claims as many posts as it may. Each
+	// post that it returns is in StatePosting under a lease on disk: a crash
+	// costs a wait and a duplicate, never the event. What by now belongs to
+	// another lane is moved there instead.
 	Claim(ctx context.Context, scope openmail.Scope, c Claim) (Claimed, error)
 
 	// Settle writes the attempts and what followed from each by
@@ -32,8 +35,8 @@ type Receipts interface {
 	Confirm(ctx context.Context, scope openmail.Scope, receipts []Receipt) error
 
 	// Drop takes each delivery through delivery.Dropped and writes the
-	// attempts that were lost.
-	Drop(ctx context.Context, scope openmail.Scope, lost []Receipt, listening Listening) error
+	// attempts that were lost. It returns the lanes of those that changed.
+	Drop(ctx context.Context, scope openmail.Scope, lost []Receipt, listening Listening) ([]Lane, error)
 
 	// Offer takes the deliveries in StateDue at or before upTo, of events
 	// that wanted accepts, through delivery.Offered, oldest first, at most
@@ -62,28 +65,32 @@ type Journal interface {
 	Attempts(ctx context.Context, scope openmail.Scope, event string) ([]openmail.Attempt, error)
 }
 
-// Endpoints is where the account's webhook is kept, with its secrets.
+// Endpoints is where webhooks are kept, with their secrets. An empty inbox means
+// the account's endpoint.
 type Endpoints interface {
-	// Endpoint returns the account's endpoint; openmail.CodeNotFound.
-	Endpoint(ctx context.Context, scope openmail.Scope) (openmail.Endpoint, error)
-	// PutEndpoint writes it whole, in place of one that is there.
+	// Endpoint returns the endpoint; openmail.CodeNotFound.
+	Endpoint(ctx context.Context, scope openmail.Scope, inbox string) (openmail.Endpoint, error)
+	// PutEndpoint writes it whole, in place of one that is there;
+	// openmail.CodeNotFound when its inbox is gone.
 	PutEndpoint(ctx context.Context, scope openmail.Scope, e openmail.Endpoint) error
 	// DeleteEndpoint removes it; it is no error when there is none.
-	DeleteEndpoint(ctx context.Context, scope openmail.Scope) error
+	DeleteEndpoint(ctx context.Context, scope openmail.Scope, inbox string) error
 }
 
 // Listening reports whether a live socket wants such an event of the account.
 // It does not block.
 type Listening func(account, inbox string, t openmail.EventType) bool
 
-// Lane is an account with something that falls due.
+// Lane is what goes to one endpoint, whether that is set or not: an account's, or
+// that of one of its inboxes.
 type Lane struct {
 	Account string
-	Due     time.Time
+	Inbox   string // "": the account's endpoint
 }
 
 // Claim says what may be claimed.
 type Claim struct {
+	Lane      Lane
 	At        time.Time
 	Posts     int // at most so many
 	Listening Listening
@@ -95,7 +102,9 @@ type Claimed struct {
 	// Waiting are events still armed because no webhook is set and a socket
 	// listens: it may be that they were never pushed. With payloads.
 	Waiting []openmail.Event
-	// Next is when the account's next delivery falls due; zero when nothing
+	// Moved are the lanes that deliveries were moved to.
+	Moved []Lane
+	// Next is when the lane's next delivery falls due; zero when nothing
 	// waits. It is not after the moment of the claim when more is due now
 	// than could be taken.
 	Next time.Time

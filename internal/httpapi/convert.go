@@ -52,10 +52,14 @@ func podJSON(p openmail.Pod) api.Pod {
 }
 
 func inboxJSON(in openmail.Inbox) api.Inbox {
-	return api.Inbox{
+	out := api.Inbox{
 		ID: in.ID, PodID: in.Pod, Address: in.Address, DisplayName: orNull(in.DisplayName),
 		ExternalID: orNull(in.ExternalID), CreatedAt: at(in.CreatedAt),
 	}
+	if w := in.Webhook; w != nil {
+		out.WebhookURL, out.WebhookDisabledReason = orNull(w.URL), orNull(w.DisabledReason)
+	}
+	return out
 }
 
 func threadJSON(t openmail.Thread) api.Thread {

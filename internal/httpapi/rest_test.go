@@ -78,7 +78,7 @@ func TestInboxDisplayNameIsChangedAndCleared(t *testing.T) {
 			t.Errorf("after %s the name is %v", c.body, got.DisplayName)
 		}
 	}
-	w.fails(400, openmail.CodeBadRequest, "webhookUrl", http.MethodPatch, path, w.token, `{"webhookUrl":"https://x.example"}`)
+	w.fails(400, openmail.CodeBadRequest, "podId", http.MethodPatch, path, w.token, `{"podId":"pod_x"}`)
 	w.fails(400, openmail.CodeBadRequest, "", http.MethodPatch, path, w.token, nil)
 	w.fails(404, openmail.CodeNotFound, "", http.MethodPatch, "/v1/inboxes/inb_none", w.token, `{"displayName":"x"}`)
 }

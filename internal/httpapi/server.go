@@ -67,11 +67,29 @@ type Webhooks interface {
 	TestWebhook(ctx context.Context, scope openmail.Scope) (openmail.Attempt, error)
 }
 
-// Secrets changes the secret of the account's endpoint. The error of each is
+// InboxWebhooks manages the endpoints of single inboxes.
+type InboxWebhooks interface {
+	// NewWebhook makes an endpoint with that URL and a secret, which is not
+	// stored; openmail.CodeInvalidWebhookURL.
+	NewWebhook(ctx context.Context, scope openmail.Scope, url string) (openmail.Endpoint, error)
+	// PutInboxWebhook stores what NewWebhook made, for the inbox that it
+	// names. The secret stays when there was an endpoint before; created
+	// reports that there was none.
+	PutInboxWebhook(ctx context.Context, scope openmail.Scope, fresh openmail.Endpoint) (e openmail.Endpoint, created bool, err error)
+	// DeleteInboxWebhook removes it; it is no error when there is none.
+	DeleteInboxWebhook(ctx context.Context, scope openmail.Scope, inbox string) error
+	// TestInboxWebhook posts a test event and returns how that ended;
+	// openmail.CodeNoWebhookURL.
+	TestInboxWebhook(ctx context.Context, scope openmail.Scope, inbox string) (openmail.Attempt, error)
+}
+
+// Secrets changes the secret of an endpoint. The error of each is
 // openmail.CodeNoWebhookURL when there is none.
 type Secrets interface {
 	// RotateSecret returns a new secret; the old one is invalid at once.
 	RotateSecret(ctx context.Context, scope openmail.Scope) (string, error)
+	// RotateInboxSecret is RotateSecret for the endpoint of an inbox.
+	RotateInboxSecret(ctx context.Context, scope openmail.Scope, inbox string) (string, error)
 	// NextSecret returns a new secret that signs beside the old one.
 	NextSecret(ctx context.Context, scope openmail.Scope) (string, error)
 	// ActivateSecret lets the next secret take the place of the old one;
@@ -99,7 +117,9 @@ type Config struct {
 	Webhooks    Webhooks
 	Secrets     Secrets
 	Sockets     Sockets
-	Ready       func(context.Context) error // nil when the store answers
+	// InboxWebhooks is the same as Webhooks for single inboxes.
+	InboxWebhooks InboxWebhooks
+	Ready         func(context.Context) error // nil when the store answers
 
 	Links   api.Links
 	Version string // of the server, for the OpenAPI document

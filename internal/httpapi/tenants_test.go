@@ -45,6 +45,8 @@ func matrix() map[string]rights {
 		"getInbox": {none, no, no, ok, ok}, "updateInbox": {none, no, no, ok, no}, "deleteInbox": accountOnly(none),
 		"listInboxKeys": {none, no, no, ok, no}, "createInboxKey": {none, no, no, ok, no}, "revokeInboxKey": {none, no, no, ok, no},
 
+		"rotateInboxSecret": accountOnly(none), "testInboxWebhook": accountOnly(none),
+
 		"listMessages": {none, no, no, ok, ok}, "listThreads": {none, no, no, ok, ok},
 		"getThread": {none, none, none, ok, ok}, "updateThread": {none, none, none, ok, ok}, "deleteThread": {none, none, no, ok, no},
 		"getMessage": {none, none, none, ok, ok}, "getRawMessage": {none, none, none, ok, ok}, "deleteMessage": {none, none, no, ok, no},
@@ -205,6 +207,11 @@ func TestEveryRouteIsClosedToKeysThatReachElsewhere(t *testing.T) {
 		{"otherPod", no, "POST", "/v1/events/redeliver", `{"inboxId":"` + e.inboxID + `"}`},
 		{"otherInbox", no, "POST", "/v1/events/redeliver", `{"inboxId":"` + e.inboxID + `"}`},
 		{"pod", no, "POST", "/v1/inboxes", `{"podId":"other"}`},
+		{"pod", no, "POST", "/v1/inboxes", `{"webhookUrl":"http://127.0.0.1:1/hook"}`},
+		{"pod", no, "PATCH", "/v1/inboxes/" + e.inboxID, `{"webhookUrl":null}`},
+		{"pod", no, "PATCH", "/v1/inboxes/" + e.inboxID, `{"displayName":"x","webhookUrl":"http://127.0.0.1:1/hook"}`},
+		{"inbox", no, "PATCH", "/v1/inboxes/" + e.inboxID, `{"webhookUrl":null}`},
+		{"stranger", none, "PATCH", "/v1/inboxes/" + e.inboxID, `{"webhookUrl":null}`},
 	} {
 		e.ask(c.key, c.right, c.method, c.path, c.body)
 	}

@@ -54,6 +54,11 @@ func (s *Server) testWebhook(ctx context.Context, in *Caller) (*reply[api.Webhoo
 	if err != nil {
 		return nil, err
 	}
+	return tested(a)
+}
+
+// tested is the answer to a test that ended like that.
+func tested(a openmail.Attempt) (*reply[api.WebhookTest], error) {
 	if a.Outcome != openmail.OutcomeDelivered {
 		return nil, openmail.Errorf(openmail.CodeWebhookFailed, "The test did not arrive: %s.", saidOf(a))
 	}

@@ -85,7 +85,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 			MaxBytes: 1 << 20, Keep: time.Hour, Logger: slog.New(slog.DiscardHandler),
 		}),
 		Journal: db, Redeliverer: dispatch.NewAgain(db, listeners, quiet{}),
-		Webhooks: webhooks, Secrets: webhooks, Sockets: sockets{},
+		Webhooks: webhooks, InboxWebhooks: webhooks, Secrets: webhooks, Sockets: sockets{},
 		Ready: db.Ready, Links: links, Version: "test",
 		Logger: slog.New(slog.NewJSONHandler(w.log, nil)),
 	}
@@ -293,9 +293,10 @@ func (target) NewSecret() string { return webhook.NewSecret() }
 type quiet struct{}
 
 func (quiet) Ring(string) {}
-func (quiet) Wake(string) {}
 
-func (quiet) Filed(string, openmail.State) {}
+func (quiet) Wake(dispatch.Lane) {}
+
+func (quiet) Filed(string, string, openmail.State) {}
 
 // sockets stand for the event stream, with one socket to each account.
 type sockets struct{}

@@ -27,9 +27,9 @@ type Bell interface {
 
 // Dispatcher hands over what is due.
 type Dispatcher interface {
-	// Filed says that the account has a new event, and how its delivery was
-	// born. It does not block, and may be lost.
-	Filed(account string, s openmail.State)
+	// Filed says that the account has a new event, in which lane, and how its
+	// delivery was born. It does not block, and may be lost.
+	Filed(account, lane string, s openmail.State)
 }
 
 // Config is what an Intake needs.
@@ -196,7 +196,7 @@ func (in *Intake) ring(filed []Filed) {
 		if f.Event == "" {
 			continue
 		}
-		in.Dispatcher.Filed(f.Account, f.State)
+		in.Dispatcher.Filed(f.Account, f.Lane, f.State)
 		if f.Account != rung {
 			rung = f.Account
 			in.Bell.Ring(rung)

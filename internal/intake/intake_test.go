@@ -31,7 +31,7 @@ type bell struct {
 	filed []openmail.State
 }
 
-func (b *bell) Filed(_ string, s openmail.State) {
+func (b *bell) Filed(_, _ string, s openmail.State) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.filed = append(b.filed, s)

@@ -68,6 +68,7 @@ type Filed struct {
 	Message, Thread string
 	Event           string         // "" when there is none
 	State           openmail.State // of the event
+	Lane            string         // likewise: the inbox whose own endpoint it goes to, or ""
 	Quarantined     bool
 	Duplicate       bool // the inbox had it already: nothing was written
 }

@@ -29,6 +29,7 @@ type NewInbox struct {
 	Pod         string // its id or clientId; "": that of the key, else the default one
 	DisplayName string
 	ExternalID  string
+	Webhook     *openmail.Endpoint // its own; nil: none
 }
 
 // CreateInbox makes an inbox, which mail can reach at once. Errors are
@@ -53,6 +54,11 @@ func (m *Mailbox) CreateInbox(ctx context.Context, scope openmail.Scope, n NewIn
 	in := openmail.Inbox{
 		ID: id.At(openmail.PrefixInbox, now), Account: scope.Account, Pod: pod,
 		DisplayName: n.DisplayName, ExternalID: n.ExternalID, CreatedAt: now,
+	}
+	if n.Webhook != nil {
+		own := *n.Webhook
+		own.Account, own.Inbox = in.Account, in.ID
+		in.Webhook = &own
 	}
 	if n.Name == "" {
 		return m.createRandom(ctx, scope, in, domain)

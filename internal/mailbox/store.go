@@ -10,7 +10,8 @@ import (
 
 // Inboxes is where inboxes are kept.
 type Inboxes interface {
-	// CreateInbox writes a new inbox, without a pod into the default one;
+	// CreateInbox writes a new inbox, with its webhook if it has one, and
+	// without a pod into the default one;
 	// openmail.CodeAddressTaken, and openmail.CodeInvalidPod when its pod is
 	// gone.
 	CreateInbox(ctx context.Context, scope openmail.Scope, in openmail.Inbox) error
@@ -21,7 +22,7 @@ type Inboxes interface {
 	// UpdateInbox writes the changeable fields: DisplayName.
 	UpdateInbox(ctx context.Context, scope openmail.Scope, in openmail.Inbox) error
 	// DeleteInbox removes it for good with its threads, messages, events,
-	// quarantine, and revokes its keys.
+	// quarantine and webhook, and revokes its keys.
 	DeleteInbox(ctx context.Context, scope openmail.Scope, id string, at time.Time) error
 }
 

@@ -16,25 +16,37 @@ import (
 // maxFallen bounds how many deliveries one claim takes through their deadline.
 const maxFallen = 256
 
-// Lanes implements dispatch.Queue.
+// Lanes implements dispatch.Queue. It goes from lane to lane by one step into the
+// index each, however much waits in them.
 func (db *DB) Lanes(ctx context.Context, scope openmail.Scope) ([]dispatch.Lane, error) {
-	// One step into the index for each account and state, however much waits.
-	q := newQuery(`select a.id,
-		coalesce((select min(e.due_at) from event e where e.account_id = a.id and e.state = 'armed' and e.due_at > 0), 0),
-		coalesce((select min(e.due_at) from event e where e.account_id = a.id and e.state = 'due' and e.due_at > 0), 0),
-		coalesce((select min(e.due_at) from event e where e.account_id = a.id and e.state = 'posting' and e.due_at > 0), 0)
-		from account a where 1 = 1`).within(scope, "a.id", "")
+	q := newQuery(`with recursive l (account_id, lane) as (
+		select a.id, (select min(e.lane) from event e where e.account_id = a.id and e.due_at > 0) from account a where 1 = 1`).within(scope, "a.id", "").and(`
+		union all
+		select l.account_id, (select min(e.lane) from event e where e.account_id = l.account_id and e.lane > l.lane and e.due_at > 0) from l where l.lane is not null
+		) select account_id, lane from l where lane is not null`)
 	rows, err := db.query(ctx, q.text(), q.args...)
 	if err != nil {
 		return nil, fmt.Errorf("look for what is due: %w", err)
 	}
-	lanes, err := collect(rows, func(s scanner) (l dispatch.Lane, err error) {
-		var armed, due, posting int64
-		err = s.Scan(&l.Account, &armed, &due, &posting)
-		l.Due = moment(earliest(armed, due, posting))
-		return l, err
-	})
-	return slices.DeleteFunc(lanes, func(l dispatch.Lane) bool { return l.Due.IsZero() }), err
+	return collect(rows, func(s scanner) (l dispatch.Lane, err error) { return l, s.Scan(&l.Account, &l.Inbox) })
+}
+
+// Due implements dispatch.Queue.
+func (db *DB) Due(ctx context.Context, scope openmail.Scope, l dispatch.Lane) (time.Time, error) {
+	if !scope.Covers(l.Account, "", "") {
+		return time.Time{}, notFound("account")
+	}
+	var armed, due, posting int64
+	if err := db.row(ctx, "select "+earliestOf("armed")+", "+earliestOf("due")+", "+earliestOf("posting"), []any{l.Account, l.Inbox}, &armed, &due, &posting); err != nil {
+		return time.Time{}, fmt.Errorf("look for what is due: %w", err)
+	}
+	return moment(earliest(armed, due, posting)), nil
+}
+
+// earliestOf is the earliest due time of a state in the lane of account $1 and
+// inbox $2; 0 when nothing is in it. It is one step into the index.
+func earliestOf(state openmail.State) string {
+	return "coalesce((select min(due_at) from event where account_id = $1 and lane = $2 and state = '" + string(state) + "' and due_at > 0), 0)"
 }
 
 // Waiting is how many deliveries are in a state, and the earliest of their due
@@ -79,7 +91,7 @@ func earliest(times ...int64) int64 {
 func (db *DB) Claim(ctx context.Context, scope openmail.Scope, c dispatch.Claim) (claimed dispatch.Claimed, err error) {
 	err = db.w.write(ctx, func(t *tx) error {
 		claimed = dispatch.Claimed{}
-		k := claiming{tx: t, db: db, ctx: ctx, Claim: c, account: scope.Account, out: &claimed}
+		k := claiming{tx: t, db: db, ctx: ctx, Claim: c, account: scope.Account, endpoints: map[string]*openmail.Endpoint{}, out: &claimed}
 		return k.run()
 	})
 	if err != nil {
@@ -92,16 +104,16 @@ func (db *DB) Claim(ctx context.Context, scope openmail.Scope, c dispatch.Claim)
 type claiming struct {
 	*tx
 	dispatch.Claim
-	db       *DB
-	ctx      context.Context
-	account  string
-	rules    delivery.Rules
-	endpoint *openmail.Endpoint // nil: no enabled one
-	out      *dispatch.Claimed
+	db        *DB
+	ctx       context.Context
+	account   string
+	rules     delivery.Rules
+	endpoints map[string]*openmail.Endpoint // read so far, by inbox; nil: no enabled one
+	out       *dispatch.Claimed
 }
 
-func (k *claiming) run() error {
-	if err := k.prepareAccount(); err != nil {
+func (k *claiming) run() (err error) {
+	if k.rules, err = k.rulesOf(k.account, k.db.cfg.Rules); err != nil {
 		return err
 	}
 	for _, state := range []openmail.State{openmail.StateArmed, openmail.StatePosting} {
@@ -109,9 +121,13 @@ func (k *claiming) run() error {
 			return err
 		}
 	}
+	e, err := k.endpoint(k.Lane.Inbox)
+	if err != nil {
+		return err
+	}
 	posts := k.Posts
-	if k.endpoint == nil {
-		posts = maxFallen // each ends at once
+	if e == nil {
+		posts = maxFallen // each ends, or moves on, at once
 	}
 	if err := k.take(openmail.StateDue, posts, delivery.Claimed); err != nil {
 		return err
@@ -119,18 +135,25 @@ func (k *claiming) run() error {
 	return k.next()
 }
 
-func (k *claiming) prepareAccount() (err error) {
-	if k.rules, err = k.rulesOf(k.account, k.db.cfg.Rules); err != nil {
-		return err
+// endpoint is the enabled endpoint of an inbox, or with "" of the account; nil
+// when there is none.
+func (k *claiming) endpoint(inbox string) (*openmail.Endpoint, error) {
+	if e, known := k.endpoints[inbox]; known {
+		return e, nil
 	}
-	e, err := k.db.endpointIn(k.tx, k.account)
-	if err == nil && e.Enabled {
-		k.endpoint = &e
+	e, err := k.db.endpointIn(k.tx, k.account, inbox)
+	k.endpoints[inbox] = e
+	return e, err
+}
+
+// target is the endpoint that an inbox's events go to now, nil when there is
+// none, and its lane.
+func (k *claiming) target(inbox string) (e *openmail.Endpoint, lane string, err error) {
+	if e, err = k.endpoint(inbox); e != nil || err != nil {
+		return e, inbox, err
 	}
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	return err
+	e, err = k.endpoint("")
+	return e, "", err
 }
 
 // rulesOf are the rules with the account's own deadline.
@@ -150,8 +173,8 @@ func (k *claiming) take(state openmail.State, limit int, kind delivery.Kind) err
 	if limit <= 0 {
 		return nil
 	}
-	rows, err := k.query("select "+fullColumns+fullFrom+` where e.account_id = $1 and e.state = $2 and e.due_at > 0 and e.due_at <= $3
-		order by e.due_at limit $4`+k.w.dialect.claimOf("e"), k.account, string(state), micros(k.At), limit)
+	rows, err := k.query("select "+fullColumns+fullFrom+` where e.account_id = $1 and e.lane = $2 and e.state = $3 and e.due_at > 0 and e.due_at <= $4
+		order by e.due_at limit $5`+k.w.dialect.claimOf("e"), k.account, k.Lane.Inbox, string(state), micros(k.At), limit)
 	if err != nil {
 		return err
 	}
@@ -168,8 +191,16 @@ func (k *claiming) take(state openmail.State, limit int, kind delivery.Kind) err
 }
 
 func (k *claiming) step(e openmail.Event, kind delivery.Kind) error {
+	endpoint, lane, err := k.target(e.Inbox)
+	if err != nil {
+		return err
+	}
+	if lane != e.Lane {
+		return k.move(e, lane)
+	}
 	before := e.Delivery
-	in := delivery.Input{Kind: kind, At: k.At, Route: k.route(e)}
+	route := delivery.Route{Socket: k.Listening(e.Account, e.Inbox, e.Type), Webhook: endpoint != nil}
+	in := delivery.Input{Kind: kind, At: k.At, Route: route}
 	next, changed := k.rules.Next(before, in)
 	if !changed {
 		return nil
@@ -189,37 +220,40 @@ func (k *claiming) step(e openmail.Event, kind delivery.Kind) error {
 	e.Delivery = next
 	switch next.State {
 	case openmail.StatePosting:
-		k.out.Posts = append(k.out.Posts, dispatch.Post{Event: e, Endpoint: *k.endpoint})
+		k.out.Posts = append(k.out.Posts, dispatch.Post{Event: e, Endpoint: *endpoint})
 	case openmail.StateArmed:
 		k.out.Waiting = append(k.out.Waiting, e)
 	}
 	return nil
 }
 
-func (k *claiming) route(e openmail.Event) delivery.Route {
-	return delivery.Route{Socket: k.Listening(e.Account, e.Inbox, e.Type), Webhook: k.endpoint != nil}
+// move puts a delivery into another lane, which takes it from there: its inbox
+// has been given an endpoint, or has lost it.
+func (k *claiming) move(e openmail.Event, lane string) error {
+	if _, err := k.exec("update event set lane = $1 where account_id = $2 and seq = $3", lane, e.Account, int64(e.Position)); err != nil {
+		return err
+	}
+	if to := (dispatch.Lane{Account: e.Account, Inbox: lane}); !slices.Contains(k.out.Moved, to) {
+		k.out.Moved = append(k.out.Moved, to)
+	}
+	return nil
 }
 
 // next finds when there is something to do again.
 func (k *claiming) next() error {
-	var due [3]int64
-	for i, state := range []openmail.State{openmail.StateArmed, openmail.StateDue, openmail.StatePosting} {
-		err := k.row("select coalesce(min(due_at), 0) from event where account_id = $1 and state = $2 and due_at > 0",
-			[]any{k.account, string(state)}, &due[i])
-		if err != nil {
-			return err
-		}
-	}
-	k.out.Next = moment(earliest(due[:]...))
-	return nil
+	var armed, due, posting int64
+	err := k.row("select "+earliestOf(openmail.StateArmed)+", "+earliestOf(openmail.StateDue)+", "+earliestOf(openmail.StatePosting),
+		[]any{k.account, k.Lane.Inbox}, &armed, &due, &posting)
+	k.out.Next = moment(earliest(armed, due, posting))
+	return err
 }
 
 // settle writes a delivery, if it still is as it was read.
 func (t *tx) settle(e openmail.Event, d openmail.Delivery) error {
 	was := e.Delivery
-	n, err := t.exec(`update event set state = $1, reason = $2, channel = $3, attempts = $4, posts = $5, due_at = $6, delivered_at = $7
-		where account_id = $8 and seq = $9 and state = $10 and attempts = $11`,
-		string(d.State), string(d.Reason), string(d.Channel), d.Attempts, d.Posts, micros(d.Due), micros(d.DeliveredAt),
+	n, err := t.exec(`update event set state = $1, reason = $2, channel = $3, attempts = $4, posts = $5, due_at = $6, delivered_at = $7, lane = $8
+		where account_id = $9 and seq = $10 and state = $11 and attempts = $12`,
+		string(d.State), string(d.Reason), string(d.Channel), d.Attempts, d.Posts, micros(d.Due), micros(d.DeliveredAt), e.Lane,
 		e.Account, int64(e.Position), string(was.State), was.Attempts)
 	if err == nil && n != 1 {
 		return fmt.Errorf("event %s changed under its transaction", e.ID)
@@ -323,43 +357,46 @@ func pushed(r dispatch.Receipt, o openmail.Outcome, why string) openmail.Attempt
 }
 
 // Drop implements dispatch.Receipts.
-func (db *DB) Drop(ctx context.Context, scope openmail.Scope, lost []dispatch.Receipt, listening dispatch.Listening) error {
-	return db.w.write(ctx, func(t *tx) error {
+func (db *DB) Drop(ctx context.Context, scope openmail.Scope, lost []dispatch.Receipt, listening dispatch.Listening) (lanes []dispatch.Lane, err error) {
+	err = db.w.write(ctx, func(t *tx) error {
+		lanes = lanes[:0]
 		for _, r := range lost {
-			if err := t.lose(scope, r, db.cfg.Rules, listening); err != nil {
+			lane, changed, err := t.lose(scope, r, db.cfg.Rules, listening)
+			if err != nil {
 				return fmt.Errorf("drop: %w", err)
+			}
+			if changed && !slices.Contains(lanes, lane) {
+				lanes = append(lanes, lane)
 			}
 		}
 		return nil
 	})
+	return lanes, err
 }
 
-func (t *tx) lose(scope openmail.Scope, r dispatch.Receipt, rules delivery.Rules, listening dispatch.Listening) error {
+func (t *tx) lose(scope openmail.Scope, r dispatch.Receipt, rules delivery.Rules, listening dispatch.Listening) (lane dispatch.Lane, changed bool, err error) {
 	e, err := t.eventAt(scope, r.Account, r.Position)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
+	if errors.Is(err, sql.ErrNoRows) || err == nil && e.Delivery.State == openmail.StateDelivered {
+		return lane, false, nil
 	}
 	if err != nil {
-		return err
-	}
-	if e.Delivery.State == openmail.StateDelivered {
-		return nil
+		return lane, false, err
 	}
 	if err := t.attempt(e.ID, pushed(r, openmail.OutcomeLost, "the socket ended before its receipt")); err != nil {
-		return err
+		return lane, false, err
 	}
 	if rules, err = t.rulesOf(e.Account, rules); err != nil {
-		return err
+		return lane, false, err
 	}
 	route := delivery.Route{Socket: listening(e.Account, e.Inbox, e.Type)}
-	if route.Webhook, err = t.hasWebhook(e.Account); err != nil {
-		return err
+	if route.Webhook, e.Lane, err = t.route(e.Account, e.Inbox); err != nil {
+		return lane, false, err
 	}
 	next, changed := rules.Next(e.Delivery, delivery.Input{Kind: delivery.Dropped, At: r.At, Attempt: r.Attempt, Route: route})
 	if !changed {
-		return nil
+		return lane, false, nil
 	}
-	return t.settle(e, next)
+	return dispatch.Lane{Account: e.Account, Inbox: e.Lane}, true, t.settle(e, next)
 }
 
 // Offer implements dispatch.Receipts. As with Redeliver, a reader looks for what
@@ -395,26 +432,42 @@ func (db *DB) Offer(ctx context.Context, scope openmail.Scope, upTo openmail.Pos
 }
 
 // overdue finds the positions of events that wait for a post and are wanted,
-// among the maxScan that fall due first.
+// among the maxScan of each lane that fall due first.
 func (db *DB) overdue(ctx context.Context, scope openmail.Scope, upTo openmail.Position, wanted func(openmail.Event) bool, limit int) (found []openmail.Position, err error) {
-	q := newQuery("select " + eventColumns + " from (select * from event where account_id = ").arg(scope.Account).
-		and(" and state = 'due' and due_at > 0 order by due_at limit ").arg(maxScan).and(") e where e.seq <= ").arg(int64(upTo)).
-		inLog(scope).and(" order by e.due_at limit ").arg(limit)
-	rows, err := db.query(ctx, q.text(), q.args...)
+	lanes, err := db.Lanes(ctx, openmail.Scope{Account: scope.Account})
 	if err != nil {
-		return nil, fmt.Errorf("look for what to offer: %w", err)
+		return nil, err
 	}
-	all, err := collect(rows, scanEvent)
-	if err != nil {
-		return nil, fmt.Errorf("look for what to offer: %w", err)
-	}
-	for _, e := range all {
-		if wanted(e) {
-			found = append(found, e.Position)
+	for _, l := range lanes[:min(len(lanes), maxLanes)] {
+		if l.Inbox != "" && !wanted(openmail.Event{Account: l.Account, Inbox: l.Inbox, Type: openmail.MessageReceived}) {
+			continue
+		}
+		all, err := db.overdueIn(ctx, scope, l, upTo, limit)
+		if err != nil {
+			return nil, fmt.Errorf("look for what to offer: %w", err)
+		}
+		for _, e := range all {
+			if wanted(e) && len(found) < limit {
+				found = append(found, e.Position)
+			}
 		}
 	}
 	slices.Sort(found)
 	return found, nil
+}
+
+// maxLanes bounds how many lanes are looked at for a socket that subscribes.
+const maxLanes = 1000
+
+func (db *DB) overdueIn(ctx context.Context, scope openmail.Scope, l dispatch.Lane, upTo openmail.Position, limit int) ([]openmail.Event, error) {
+	q := newQuery("select " + eventColumns + " from (select * from event where account_id = ").arg(l.Account).and(" and lane = ").arg(l.Inbox).
+		and(" and state = 'due' and due_at > 0 order by due_at limit ").arg(maxScan).and(") e where e.seq <= ").arg(int64(upTo)).
+		inLog(scope).and(" order by e.due_at limit ").arg(limit)
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, scanEvent)
 }
 
 // locked reads those of the events at positions that lie within a scope and
@@ -491,16 +544,15 @@ func (db *DB) redeliver(ctx context.Context, t *tx, scope openmail.Scope, f disp
 	if err != nil {
 		return nil, err
 	}
-	webhook, err := t.hasWebhook(scope.Account)
-	if err != nil {
-		return nil, err
-	}
 	all, err := db.locked(ctx, t, scope, f, found)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range all {
-		route := delivery.Route{Socket: listening(e.Account, e.Inbox, e.Type), Webhook: webhook}
+		route := delivery.Route{Socket: listening(e.Account, e.Inbox, e.Type)}
+		if route.Webhook, e.Lane, err = t.route(e.Account, e.Inbox); err != nil {
+			return nil, err
+		}
 		if e, err = t.give(e, rules, delivery.Input{Kind: delivery.Redeliver, At: time.Now(), Route: route}); err != nil {
 			return nil, err
 		}

@@ -3,18 +3,19 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"openmail"
 )
 
 // endpoint row reading, by the reader or inside a transaction.
-const selectEndpoint = "select id, account_id, url, secret, next_secret, enabled, disabled_reason, created_at from endpoint where account_id = $1"
+const selectEndpoint = "select id, account_id, inbox_id, url, secret, next_secret, enabled, disabled_reason, created_at from endpoint where account_id = $1 and inbox_id = $2"
 
 func (db *DB) scanEndpoint(s scanner) (e openmail.Endpoint, err error) {
 	var secret, next []byte
 	var created int64
-	if err = s.Scan(&e.ID, &e.Account, &e.URL, &secret, &next, &e.Enabled, &e.DisabledReason, &created); err != nil {
+	if err = s.Scan(&e.ID, &e.Account, &e.Inbox, &e.URL, &secret, &next, &e.Enabled, &e.DisabledReason, &created); err != nil {
 		return e, err
 	}
 	e.CreatedAt = moment(created)
@@ -25,11 +26,27 @@ func (db *DB) scanEndpoint(s scanner) (e openmail.Endpoint, err error) {
 	return e, err
 }
 
-// endpointIn reads the account's endpoint in a transaction; sql.ErrNoRows.
-func (db *DB) endpointIn(t *tx, account string) (openmail.Endpoint, error) {
-	rows, err := t.query(selectEndpoint, account)
-	return db.oneEndpoint(rows, err)
+// endpointIn reads the endpoint of an inbox, or with "" that of the account, in a
+// transaction; nil when there is no enabled one.
+func (db *DB) endpointIn(t *tx, account, inbox string) (*openmail.Endpoint, error) {
+	rows, err := t.query(selectEndpoint, account, inbox)
+	e, err := db.oneEndpoint(rows, err)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !e.Enabled {
+		return nil, nil
+	}
+	return &e, err
 }
+
+// route is whether an event of an inbox could be posted, and in which lane.
+func (t *tx) route(account, inbox string) (webhook bool, lane string, err error) {
+	var to sql.NullString
+	err = t.row("select "+endpointFor, []any{account, inbox}, &to)
+	return to.Valid, to.String, err
+}
+
+// endpointFor is whose endpoint takes the events of account $1's inbox $2: the
+// inbox's id where its own is enabled, else ” where the account's is, else null.
+const endpointFor = "(select max(w.inbox_id) from endpoint w where w.account_id = $1 and w.inbox_id in ('', $2) and w.enabled = 1)"
 
 func (db *DB) oneEndpoint(rows *sql.Rows, err error) (openmail.Endpoint, error) {
 	if err != nil {
@@ -46,11 +63,11 @@ func (db *DB) oneEndpoint(rows *sql.Rows, err error) (openmail.Endpoint, error) 
 }
 
 // Endpoint implements dispatch.Endpoints.
-func (db *DB) Endpoint(ctx context.Context, scope openmail.Scope) (openmail.Endpoint, error) {
+func (db *DB) Endpoint(ctx context.Context, scope openmail.Scope, inbox string) (openmail.Endpoint, error) {
 	if !scope.WholeAccount() {
 		return openmail.Endpoint{}, notFound("webhook")
 	}
-	rows, err := db.query(ctx, selectEndpoint, scope.Account)
+	rows, err := db.query(ctx, selectEndpoint, scope.Account, inbox)
 	e, err := db.oneEndpoint(rows, err)
 	return e, orNotFound(err, "webhook")
 }
@@ -61,19 +78,29 @@ func (db *DB) PutEndpoint(ctx context.Context, scope openmail.Scope, e openmail.
 		return notFound("account")
 	}
 	return db.w.write(ctx, func(t *tx) error {
-		_, err := t.exec(`insert into endpoint (id, account_id, url, secret, next_secret, enabled, disabled_reason, created_at)
-			values ($1, $2, $3, $4, $5, $6, $7, $8)
-			on conflict (account_id) do update set id = excluded.id, url = excluded.url, secret = excluded.secret, next_secret = excluded.next_secret,
-			enabled = excluded.enabled, disabled_reason = excluded.disabled_reason, created_at = excluded.created_at`,
-			e.ID, e.Account, e.URL, db.sealed(e.Secret, e.ID), db.sealed(e.NextSecret, e.ID), flag(e.Enabled), e.DisabledReason, micros(e.CreatedAt))
-		return err
+		if e.Inbox != "" { // it stays until this is written, or takes it along
+			var id string
+			if err := t.row("select id from inbox where id = $1 and account_id = $2"+t.w.dialect.lockOf("inbox"), []any{e.Inbox, e.Account}, &id); err != nil {
+				return orNotFound(err, "inbox")
+			}
+		}
+		return db.putEndpoint(t, e)
 	})
 }
 
+func (db *DB) putEndpoint(t *tx, e openmail.Endpoint) error {
+	_, err := t.exec(`insert into endpoint (id, account_id, inbox_id, url, secret, next_secret, enabled, disabled_reason, created_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		on conflict (account_id, inbox_id) do update set id = excluded.id, url = excluded.url, secret = excluded.secret, next_secret = excluded.next_secret,
+		enabled = excluded.enabled, disabled_reason = excluded.disabled_reason, created_at = excluded.created_at`,
+		e.ID, e.Account, e.Inbox, e.URL, db.sealed(e.Secret, e.ID), db.sealed(e.NextSecret, e.ID), flag(e.Enabled), e.DisabledReason, micros(e.CreatedAt))
+	return err
+}
+
 // DeleteEndpoint implements dispatch.Endpoints.
-func (db *DB) DeleteEndpoint(ctx context.Context, scope openmail.Scope) error {
+func (db *DB) DeleteEndpoint(ctx context.Context, scope openmail.Scope, inbox string) error {
 	return db.w.write(ctx, func(t *tx) error {
-		q := newQuery("delete from endpoint where account_id = ").arg(scope.Account).within(scope, "account_id", "")
+		q := newQuery("delete from endpoint where account_id = ").arg(scope.Account).and(" and inbox_id = ").arg(inbox).within(scope, "account_id", "")
 		_, err := t.exec(q.text(), q.args...)
 		return err
 	})

@@ -115,7 +115,7 @@ func (w *filing) file(t *tx, c intake.Copy) (intake.Filed, error) {
 	t.committed(func() { w.db.remember(e, m) })
 	return intake.Filed{
 		Account: m.Account, Inbox: m.Inbox, Message: m.ID, Thread: m.Thread,
-		Event: e.ID, State: e.Delivery.State,
+		Event: e.ID, State: e.Delivery.State, Lane: e.Lane,
 	}, nil
 }
 
@@ -214,15 +214,16 @@ func (w *filing) insertEvent(t *tx, m openmail.Message, id string) (openmail.Eve
 	e.Delivery = rules.Born(w.At, route)
 	d := e.Delivery
 	_, err = t.exec(`insert into event (account_id, seq, id, type, pod_id, inbox_id, thread_id, message_id, occurred_at,
-		state, reason, channel, attempts, posts, due_at, delivered_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		lane, state, reason, channel, attempts, posts, due_at, delivered_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
 		e.Account, int64(e.Position), e.ID, string(e.Type), e.Pod, e.Inbox, e.Thread, e.Message, micros(e.OccurredAt),
-		string(d.State), string(d.Reason), string(d.Channel), d.Attempts, d.Posts, micros(d.Due), micros(d.DeliveredAt))
+		e.Lane, string(d.State), string(d.Reason), string(d.Channel), d.Attempts, d.Posts, micros(d.Due), micros(d.DeliveredAt))
 	return e, err
 }
 
 // takePosition gives an event the next place in its account's log and names its
-// pod, and tells the rules of the account and whether it has a webhook.
+// pod and lane, and tells the rules of the account and whether there is a
+// webhook for it.
 //
 // This one line carries the whole stream. The counter belongs to the account
 // and is taken inside the transaction, which holds the account's row until it
@@ -235,9 +236,10 @@ func (w *filing) insertEvent(t *tx, m openmail.Message, id string) (openmail.Eve
 // again, and is told so then.
 func (t *tx) takePosition(e *openmail.Event, rules delivery.Rules) (_ delivery.Rules, webhook bool, err error) {
 	var seq, deadline int64
+	var lane sql.NullString
 	err = t.row(`update account set seq = seq + 1 where id = $1 and exists (select 1 from inbox where id = $2 and account_id = $1)
-		returning seq, receipt_deadline, (select pod_id from inbox where id = $2), exists (select 1 from endpoint where account_id = $1 and enabled = 1)`,
-		[]any{e.Account, e.Inbox}, &seq, &deadline, &e.Pod, &webhook)
+		returning seq, receipt_deadline, (select pod_id from inbox where id = $2), `+endpointFor,
+		[]any{e.Account, e.Inbox}, &seq, &deadline, &e.Pod, &lane)
 	t.wrote = true
 	if errors.Is(err, sql.ErrNoRows) {
 		return rules, false, fmt.Errorf("take a position: the inbox %s is gone", e.Inbox)
@@ -245,17 +247,11 @@ func (t *tx) takePosition(e *openmail.Event, rules delivery.Rules) (_ delivery.R
 	if err != nil {
 		return rules, false, fmt.Errorf("take a position: %w", err)
 	}
-	e.Position = openmail.Position(seq)
+	e.Position, e.Lane = openmail.Position(seq), lane.String
 	if deadline > 0 {
 		rules.Deadline = time.Duration(deadline) * time.Microsecond
 	}
-	return rules, webhook, nil
-}
-
-func (t *tx) hasWebhook(account string) (bool, error) {
-	var n int
-	err := t.row("select count(*) from endpoint where account_id = $1 and enabled = 1", []any{account}, &n)
-	return n > 0, err
+	return rules, lane.Valid, nil
 }
 
 // quarantine writes one copy that was turned away.

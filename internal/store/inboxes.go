@@ -10,23 +10,34 @@ import (
 	"openmail"
 )
 
-const inboxColumns = "id, account_id, pod_id, address, display_name, external_id, created_at"
+const (
+	inboxColumns = "i.id, i.account_id, i.pod_id, i.address, i.display_name, i.external_id, i.created_at"
+	// selectInbox reads an inbox with its webhook, selectBareInbox without.
+	selectInbox     = "select " + inboxColumns + ", coalesce(w.id, ''), coalesce(w.url, ''), coalesce(w.enabled, 0), coalesce(w.disabled_reason, '')" + inboxFrom
+	selectBareInbox = "select " + inboxColumns + ", '', '', 0, '' from inbox i"
+	inboxFrom       = " from inbox i left join endpoint w on w.account_id = i.account_id and w.inbox_id = i.id"
+)
 
 func scanInbox(s scanner) (in openmail.Inbox, err error) {
 	var created int64
-	err = s.Scan(&in.ID, &in.Account, &in.Pod, &in.Address, &in.DisplayName, &in.ExternalID, &created)
+	var w openmail.Endpoint
+	err = s.Scan(&in.ID, &in.Account, &in.Pod, &in.Address, &in.DisplayName, &in.ExternalID, &created, &w.ID, &w.URL, &w.Enabled, &w.DisabledReason)
 	in.CreatedAt = moment(created)
+	if w.ID != "" {
+		w.Account, w.Inbox = in.Account, in.ID
+		in.Webhook = &w
+	}
 	return in, err
 }
 
 // InboxAt implements intake.Store.
 func (db *DB) InboxAt(ctx context.Context, scope openmail.Scope, address string) (openmail.Inbox, error) {
-	return db.oneInbox(ctx, newQuery("select "+inboxColumns+" from inbox where address = ").arg(address).inPod(scope, "account_id", "pod_id", "id"))
+	return db.oneInbox(ctx, newQuery(selectBareInbox+" where i.address = ").arg(address).inPod(scope, "i.account_id", "i.pod_id", "i.id"))
 }
 
 // Inbox implements mailbox.Inboxes.
 func (db *DB) Inbox(ctx context.Context, scope openmail.Scope, id string) (openmail.Inbox, error) {
-	return db.oneInbox(ctx, newQuery("select "+inboxColumns+" from inbox where id = ").arg(id).inPod(scope, "account_id", "pod_id", "id"))
+	return db.oneInbox(ctx, newQuery(selectInbox+" where i.id = ").arg(id).inPod(scope, "i.account_id", "i.pod_id", "i.id"))
 }
 
 func (db *DB) oneInbox(ctx context.Context, q *query) (openmail.Inbox, error) {
@@ -47,13 +58,13 @@ func (db *DB) oneInbox(ctx context.Context, q *query) (openmail.Inbox, error) {
 // Inboxes implements mailbox.Inboxes.
 func (db *DB) Inboxes(ctx context.Context, scope openmail.Scope, p openmail.Page) ([]openmail.Inbox, int, error) {
 	where := func(q *query) *query {
-		return q.and(" from inbox where 1 = 1").inPod(scope, "account_id", "pod_id", "id")
+		return q.and(" where 1 = 1").inPod(scope, "i.account_id", "i.pod_id", "i.id")
 	}
-	total, err := db.count(ctx, where(newQuery("select count(*)")))
+	total, err := db.count(ctx, where(newQuery("select count(*) from inbox i")))
 	if err != nil {
 		return nil, 0, fmt.Errorf("count the inboxes: %w", err)
 	}
-	q := where(newQuery("select " + inboxColumns)).and(" order by id desc").page(p)
+	q := where(newQuery(selectInbox)).and(" order by i.id desc").page(p)
 	rows, err := db.query(ctx, q.text(), q.args...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list the inboxes: %w", err)
@@ -73,9 +84,13 @@ func (db *DB) CreateInbox(ctx context.Context, scope openmail.Scope, in openmail
 			return err
 		}
 		taken := openmail.FieldErrorf(openmail.CodeAddressTaken, "mailboxName", "Another inbox has the address %s.", in.Address)
-		return t.must(taken, `insert into inbox (id, account_id, pod_id, address, display_name, external_id, created_at)
+		err = t.must(taken, `insert into inbox (id, account_id, pod_id, address, display_name, external_id, created_at)
 			values ($1, $2, $3, $4, $5, $6, $7) on conflict (address) do nothing`,
 			in.ID, in.Account, pod, in.Address, in.DisplayName, in.ExternalID, micros(in.CreatedAt))
+		if err != nil || in.Webhook == nil {
+			return err
+		}
+		return db.putEndpoint(t, *in.Webhook)
 	})
 }
 
@@ -143,6 +158,7 @@ func (db *DB) DeleteInbox(ctx context.Context, scope openmail.Scope, id string, 
 			"delete from thread where inbox_id = $1 and (joined_to <> '' or trashed_at > 0)",
 			"delete from quarantine where inbox_id = $1",
 			"delete from inbox where id = $1").
+			then([]any{account, id}, "delete from endpoint where account_id = $1 and inbox_id = $2").
 			then([]any{micros(at), account, pod, id}, "update api_key set revoked_at = $1 where account_id = $2 and pod_id = $3 and inbox_id = $4 and revoked_at = 0").err
 	})
 }

@@ -19,7 +19,7 @@ const maxPage = 1 << 20
 const maxScan = 20_000
 
 const eventColumns = `e.account_id, e.seq, e.id, e.type, e.pod_id, e.inbox_id, e.thread_id, e.message_id, e.occurred_at,
-	e.state, e.reason, e.channel, e.attempts, e.posts, e.due_at, e.delivered_at`
+	e.lane, e.state, e.reason, e.channel, e.attempts, e.posts, e.due_at, e.delivered_at`
 
 // eventRow receives the columns of an event.
 type eventRow struct {
@@ -32,7 +32,7 @@ func (r *eventRow) into() []any {
 	d := &r.Delivery
 	return []any{
 		&r.Account, &r.Position, &r.ID, &r.Type, &r.Pod, &r.Inbox, &r.Thread, &r.Message, &r.occurred,
-		&d.State, &d.Reason, &d.Channel, &d.Attempts, &d.Posts, &r.due, &r.delivered,
+		&r.Lane, &d.State, &d.Reason, &d.Channel, &d.Attempts, &d.Posts, &r.due, &r.delivered,
 	}
 }
 

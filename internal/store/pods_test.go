@@ -120,7 +120,7 @@ func TestAPodScopeSeesOnlyItsPod(t *testing.T) {
 			"event":      func() error { _, err := h.Event(ctx, scope, theirs.Event); return err },
 			"attempts":   func() error { _, err := h.Attempts(ctx, scope, theirs.Event); return err },
 			"find":       func() error { _, err := h.Find(ctx, scope, theirs.Event); return err },
-			"endpoint":   func() error { _, err := h.Endpoint(ctx, scope); return err },
+			"endpoint":   func() error { _, err := h.Endpoint(ctx, scope, ""); return err },
 			"quarantine": func() error { _, err := h.QuarantinedOne(ctx, scope, held.Message); return err },
 			"drop held":  func() error { return h.DeleteQuarantined(ctx, scope, held.Message) },
 			"policy":     func() error { _, err := h.Policy(ctx, scope); return err },

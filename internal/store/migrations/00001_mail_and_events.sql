@@ -163,7 +163,8 @@ create unique index rule_once on rule (account_id, direction, value, type);
 
 create table endpoint (
   id              text   not null primary key,
-  account_id      text   not null unique,
+  account_id      text   not null,
+  inbox_id        text   not null, -- '': the account's
   url             text   not null,
   secret          bytea  not null, -- sealed with the file key
   next_secret     bytea  not null, -- sealed; empty: no rotation under way
@@ -171,6 +172,7 @@ create table endpoint (
   disabled_reason text   not null,
   created_at      bigint not null
 ) /* WITHOUT_ROWID */;
+create unique index endpoint_of on endpoint (account_id, inbox_id);
 
 -- The log: an event and the state of its delivery are one row, so that neither
 -- is ever there without the other.
@@ -184,6 +186,7 @@ create table event (
   thread_id    text   not null,
   message_id   text   not null,
   occurred_at  bigint not null,
+  lane         text   not null, -- the inbox whose own endpoint it goes to; '': the account's
   state        text   not null,
   reason       text   not null,
   channel      text   not null,
@@ -195,7 +198,7 @@ create table event (
 ) /* WITHOUT_ROWID */;
 create unique index event_by_id on event (id);
 create index event_of_pod on event (pod_id, seq);
-create index event_waiting on event (account_id, state, due_at) where due_at > 0;
+create index event_waiting on event (account_id, lane, state, due_at) where due_at > 0;
 create index event_age on event (occurred_at);
 
 create table attempt (
