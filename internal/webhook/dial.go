@@ -46,8 +46,8 @@ func (s *Sender) connect(ctx context.Context, network, addr string) (net.Conn, e
 		return nil, err
 	}
 	d := net.Dialer{Resolver: s.resolver}
-	if !s.guard.opensName(strings.ToLower(host), uint16(port)) {
-		d.Control = s.guard.control
+	if !s.guard.OpensName(strings.ToLower(host), uint16(port)) {
+		d.Control = s.guard.Control
 	}
 	return d.DialContext(ctx, network, addr)
 }

@@ -1,6 +1,6 @@
 // Package webhook is the signed post: one event, one POST, one attempt to tell
 // of. It holds the only HTTP client of the server that reaches out to where a
-// stranger points, and the guard that says where that may be.
+// stranger points, through the guard of the package reach, which says where that may be.
 //
 // # Signatures
 //

@@ -19,6 +19,7 @@ import (
 	"openmail"
 	"openmail/api"
 	"openmail/internal/dispatch"
+	"openmail/internal/reach"
 )
 
 // DefaultTimeout is the contract's: an answer that comes later is none.
@@ -59,7 +60,7 @@ type Config struct {
 // asks for no compression, and reaches only where its guard permits. It is safe
 // for concurrent use.
 type Sender struct {
-	guard     *guard
+	guard     *reach.Guard
 	timeout   time.Duration
 	resolver  *net.Resolver
 	transport *http.Transport
@@ -71,7 +72,7 @@ type Sender struct {
 // New makes a Sender. It fails on an entry of Allow that cannot be read. Close
 // it when it is done with.
 func New(c Config) (*Sender, error) {
-	g, err := newGuard(c.Allow)
+	g, err := reach.New(c.Allow)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"openmail"
+	"openmail/internal/reach"
 )
 
 // MaxURL is the longest webhook URL, in bytes.
@@ -87,41 +88,11 @@ func (t target) withHost(u *url.URL) (target, error) {
 		t.addr = ip.Unmap()
 		return t, nil
 	}
-	if err := checkName(host); err != nil {
+	if err := reach.CheckName(host); err != nil {
 		return target{}, invalid("The host is malformed: %v.", err)
 	}
 	t.host = host
 	return t, nil
-}
-
-// checkName accepts the host names that are read alike everywhere: letters,
-// digits, hyphens and underscores in labels, with a last label that is no
-// number (WHATWG URL, "ends in a number checker"), since 0x7f.1, 017700000001
-// and 2130706433 are addresses to some and names to others.
-func checkName(name string) error {
-	if len(name) > 253 {
-		return errors.New("a host name has at most 253 bytes")
-	}
-	labels := strings.Split(name, ".")
-	for _, label := range labels {
-		if label == "" || len(label) > 63 {
-			return errors.New("the parts between its dots have 1 to 63 bytes, and no dot ends it")
-		}
-		if strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-			return errors.New("it has letters, digits, hyphens, underscores and dots")
-		}
-	}
-	if last := labels[len(labels)-1]; isNumber(last) {
-		return errors.New("write an address in its usual form, such as 192.0.2.1")
-	}
-	return nil
-}
-
-func isNumber(label string) bool {
-	if hex, ok := strings.CutPrefix(label, "0x"); ok {
-		return strings.Trim(hex, "0123456789abcdef") == ""
-	}
-	return strings.Trim(label, "0123456789") == ""
 }
 
 // Check reports whether events may be posted to the URL, by the rules that a
@@ -133,7 +104,7 @@ func (s *Sender) Check(ctx context.Context, rawURL string) error {
 	if err != nil {
 		return err
 	}
-	if s.guard.opensName(t.host, t.port) {
+	if s.guard.OpensName(t.host, t.port) {
 		return nil
 	}
 	addrs, err := s.addrs(ctx, t)
@@ -141,7 +112,7 @@ func (s *Sender) Check(ctx context.Context, rawURL string) error {
 		return err
 	}
 	for _, ip := range addrs {
-		if err := s.guard.permit(netip.AddrPortFrom(ip, t.port)); err != nil {
+		if err := s.guard.Permit(netip.AddrPortFrom(ip, t.port)); err != nil {
 			return invalid("The URL cannot be used: %v.", err)
 		}
 	}

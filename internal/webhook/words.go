@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"openmail"
+	"openmail/internal/reach"
 )
 
 // words tells the owner of an endpoint why there was no answer. What it says of
@@ -21,7 +22,7 @@ func (s *Sender) words(err error) string {
 	if e, ok := errors.AsType[*openmail.Error](err); ok {
 		return e.Message
 	}
-	if r, ok := errors.AsType[refusal](err); ok {
+	if r, ok := errors.AsType[reach.Refusal](err); ok {
 		return string(r)
 	}
 	if errors.Is(err, context.Canceled) {

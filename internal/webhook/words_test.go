@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"openmail"
+	"openmail/internal/reach"
 )
 
 // TestWordsNameTheFaultAndNothingOfOurs gives each error as it comes out of a
@@ -38,8 +39,8 @@ func TestWordsNameTheFaultAndNothingOfOurs(t *testing.T) {
 		{context.DeadlineExceeded, "no answer within 15 s"},
 		{dial(os.ErrDeadlineExceeded), "no answer within 15 s"},
 		{dial(context.Canceled), "this server stopped before an answer came"},
-		{dial(refusedAddress), string(refusedAddress)},
-		{dial(refusedPort), string(refusedPort)},
+		{dial(reach.RefusedAddress), string(reach.RefusedAddress)},
+		{dial(reach.RefusedPort), string(reach.RefusedPort)},
 		{openmail.Errorf(openmail.CodeInvalidWebhookURL, "This is not a URL."), "This is not a URL."},
 		{dns(net.DNSError{IsNotFound: true}), "the host name does not exist"},
 		{dns(net.DNSError{IsTemporary: true}), "the host name could not be looked up"},

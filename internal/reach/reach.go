@@ -1,4 +1,5 @@
-package webhook
+// Package reach says which addresses may be reached when a stranger says where.
+package reach
 
 import (
 	"fmt"
@@ -12,22 +13,23 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// refusal is why the guard turns a destination away. It tells nothing of what
-// is there, so the owner of the endpoint may read it.
-type refusal string
+// Refusal is why the guard turns a destination away. It tells nothing of what
+// is there, so whoever named the destination may read it.
+type Refusal string
 
-func (r refusal) Error() string { return string(r) }
+func (r Refusal) Error() string { return string(r) }
 
+// The refusals.
 const (
-	refusedAddress refusal = "the address is not one that webhooks may reach"
-	refusedPort    refusal = "the port is not one that webhooks may reach: 80, 443 and 8000 to 8999 are"
+	RefusedAddress Refusal = "the address is not one that webhooks may reach"
+	RefusedPort    Refusal = "the port is not one that webhooks may reach: 80, 443 and 8000 to 8999 are"
 )
 
-// guard says where a post may go: the public internet on the usual ports, and
+// Guard says where a post may go: the public internet on the usual ports, and
 // what the operator opened beside it. It judges the address that is about to be
 // connected to, so it makes no difference how that was spelled, or what a name
 // resolved to a moment ago.
-type guard struct {
+type Guard struct {
 	open   []opening
 	public *ssrf.Guardian // which addresses are the public internet
 }
@@ -39,9 +41,9 @@ type opening struct {
 	port   uint16       // 0: any
 }
 
-// newGuard reads what is open: names, addresses, either with a port, and CIDRs.
-func newGuard(allow []string) (*guard, error) {
-	g := &guard{public: ssrf.New(
+// New reads what is open: names, addresses, either with a port, and CIDRs.
+func New(allow []string) (*Guard, error) {
+	g := &Guard{public: ssrf.New(
 		ssrf.WithAnyPort(),
 		// Azure's metadata and agent service has an address that is not
 		// in any registry of special ones.
@@ -82,7 +84,7 @@ func openHost(host string, port uint16) (opening, error) {
 		return opening{prefix: netip.PrefixFrom(ip, ip.BitLen()), port: port}, nil
 	}
 	name := strings.ToLower(host)
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return opening{}, err
 	}
 	return opening{name: name, port: port}, nil
@@ -96,9 +98,9 @@ func unmapPrefix(p netip.Prefix) netip.Prefix {
 	return p.Masked()
 }
 
-// opensName reports whether the operator opened that name on that port. Where
+// OpensName reports whether the operator opened that name on that port. Where
 // such a name leads is the operator's business.
-func (g *guard) opensName(name string, port uint16) bool {
+func (g *Guard) OpensName(name string, port uint16) bool {
 	return slices.ContainsFunc(g.open, func(o opening) bool {
 		return o.name != "" && o.name == name && (o.port == 0 || o.port == port)
 	})
@@ -106,7 +108,7 @@ func (g *guard) opensName(name string, port uint16) bool {
 
 // opensAddr reports whether the operator opened that address on that port.
 // Whoever opened 127.0.0.1 opened ::1 too: localhost is both.
-func (g *guard) opensAddr(to netip.AddrPort) bool {
+func (g *Guard) opensAddr(to netip.AddrPort) bool {
 	v4Loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	return slices.ContainsFunc(g.open, func(o opening) bool {
 		within := o.prefix.Contains(to.Addr()) ||
@@ -115,27 +117,27 @@ func (g *guard) opensAddr(to netip.AddrPort) bool {
 	})
 }
 
-// control is the net.Dialer's: address is the one that is about to be
+// Control is the net.Dialer's: address is the one that is about to be
 // connected to.
-func (g *guard) control(_, address string, _ syscall.RawConn) error {
+func (g *Guard) Control(_, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return refusedAddress
+		return RefusedAddress
 	}
-	return g.permit(to)
+	return g.Permit(to)
 }
 
-// permit returns nil or a refusal. An IPv6 address that carries an IPv4 one is
+// Permit returns nil or a refusal. An IPv6 address that carries an IPv4 one is
 // permitted only where both are, since a gateway may lead to either: opening
 // the prefix of a gateway does not open the private network behind it.
-func (g *guard) permit(to netip.AddrPort) error {
+func (g *Guard) Permit(to netip.AddrPort) error {
 	ip := to.Addr().WithZone("").Unmap()
 	if err := g.permitOuter(netip.AddrPortFrom(ip, to.Port())); err != nil {
 		return err
 	}
 	inner, carries := embedded(ip)
 	if carries && len(inner) == 0 {
-		return refusedAddress
+		return RefusedAddress
 	}
 	for _, v4 := range inner {
 		if err := g.permitOuter(netip.AddrPortFrom(v4, to.Port())); err != nil {
@@ -145,14 +147,14 @@ func (g *guard) permit(to netip.AddrPort) error {
 	return nil
 }
 
-func (g *guard) permitOuter(to netip.AddrPort) error {
+func (g *Guard) permitOuter(to netip.AddrPort) error {
 	switch {
 	case g.opensAddr(to):
 		return nil
 	case g.public.SafeAddr(to.Addr()) != nil:
-		return refusedAddress
+		return RefusedAddress
 	case !usualPort(to.Port()):
-		return refusedPort
+		return RefusedPort
 	}
 	return nil
 }
