@@ -1,4 +1,5 @@
-// Package reach says which addresses may be reached when a stranger says where.
+// Package reach connects to where somebody else says, and says where that may
+// be. No other package of the server opens connections.
 package reach
 
 import (
@@ -8,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"code.dny.dev/ssrf"
 )
@@ -19,19 +19,28 @@ type Refusal string
 
 func (r Refusal) Error() string { return string(r) }
 
-// The refusals.
-const (
-	RefusedAddress Refusal = "the address is not one that webhooks may reach"
-	RefusedPort    Refusal = "the port is not one that webhooks may reach: 80, 443 and 8000 to 8999 are"
-)
+// Ports are those from First to Last.
+type Ports struct{ First, Last uint16 }
 
-// Guard says where a post may go: the public internet on the usual ports, and
+// Config is what a Guard is made of.
+type Config struct {
+	Who   string  // reaches out, as refusals name it: "webhooks"
+	Ports []Ports // that may be reached where nothing else is opened, in ascending order
+	// Allow opens destinations that are refused otherwise, on any port: host
+	// names, addresses, either with a port to open that one only, and CIDRs.
+	Allow []string
+}
+
+// Guard says where one may reach: the public internet on certain ports, and
 // what the operator opened beside it. It judges the address that is about to be
 // connected to, so it makes no difference how that was spelled, or what a name
 // resolved to a moment ago.
 type Guard struct {
-	open   []opening
-	public *ssrf.Guardian // which addresses are the public internet
+	open    []opening
+	ports   []Ports
+	public  *ssrf.Guardian // which addresses are the public internet
+	address Refusal        // of an address
+	port    Refusal        // of a port
 }
 
 // opening is a destination that the operator opened: a name or a prefix.
@@ -41,22 +50,49 @@ type opening struct {
 	port   uint16       // 0: any
 }
 
-// New reads what is open: names, addresses, either with a port, and CIDRs.
-func New(allow []string) (*Guard, error) {
-	g := &Guard{public: ssrf.New(
-		ssrf.WithAnyPort(),
-		// Azure's metadata and agent service has an address that is not
-		// in any registry of special ones.
-		ssrf.WithDeniedV4Prefixes(netip.PrefixFrom(netip.AddrFrom4([4]byte{168, 63, 129, 16}), 32)),
-	)}
-	for _, s := range allow {
+// New makes a Guard. It fails on an entry of Allow that cannot be read.
+func New(c Config) (*Guard, error) {
+	g := &Guard{
+		ports: c.Ports,
+		public: ssrf.New(
+			ssrf.WithAnyPort(),
+			// Azure's metadata and agent service has an address that is not
+			// in any registry of special ones.
+			ssrf.WithDeniedV4Prefixes(netip.PrefixFrom(netip.AddrFrom4([4]byte{168, 63, 129, 16}), 32)),
+		),
+		address: Refusal(fmt.Sprintf("the address is not one that %s may reach", c.Who)),
+		port:    Refusal(fmt.Sprintf("the port is not one that %s may reach: %s", c.Who, words(c.Ports))),
+	}
+	for _, s := range c.Allow {
 		o, err := parseOpening(s)
 		if err != nil {
-			return nil, fmt.Errorf("webhook-allow %q: %w", s, err)
+			return nil, fmt.Errorf("%q: %w", s, err)
 		}
 		g.open = append(g.open, o)
 	}
 	return g, nil
+}
+
+// words lists ports for people: "80, 443 and 8000 to 8999 are".
+func words(ports []Ports) string {
+	var b strings.Builder
+	for i, p := range ports {
+		switch {
+		case i == 0:
+		case i == len(ports)-1:
+			b.WriteString(" and ")
+		default:
+			b.WriteString(", ")
+		}
+		fmt.Fprint(&b, p.First)
+		if p.Last > p.First {
+			fmt.Fprintf(&b, " to %d", p.Last)
+		}
+	}
+	if len(ports) == 1 && ports[0].First == ports[0].Last {
+		return b.String() + " is"
+	}
+	return b.String() + " are"
 }
 
 func parseOpening(s string) (opening, error) {
@@ -98,7 +134,7 @@ func unmapPrefix(p netip.Prefix) netip.Prefix {
 	return p.Masked()
 }
 
-// OpensName reports whether the operator opened that name on that port. Where
+// OpensName reports whether the operator opened that name, in lower case, on that port. Where
 // such a name leads is the operator's business.
 func (g *Guard) OpensName(name string, port uint16) bool {
 	return slices.ContainsFunc(g.open, func(o opening) bool {
@@ -117,16 +153,6 @@ func (g *Guard) opensAddr(to netip.AddrPort) bool {
 	})
 }
 
-// Control is the net.Dialer's: address is the one that is about to be
-// connected to.
-func (g *Guard) Control(_, address string, _ syscall.RawConn) error {
-	to, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return RefusedAddress
-	}
-	return g.Permit(to)
-}
-
 // Permit returns nil or a refusal. An IPv6 address that carries an IPv4 one is
 // permitted only where both are, since a gateway may lead to either: opening
 // the prefix of a gateway does not open the private network behind it.
@@ -137,7 +163,7 @@ func (g *Guard) Permit(to netip.AddrPort) error {
 	}
 	inner, carries := embedded(ip)
 	if carries && len(inner) == 0 {
-		return RefusedAddress
+		return g.address
 	}
 	for _, v4 := range inner {
 		if err := g.permitOuter(netip.AddrPortFrom(v4, to.Port())); err != nil {
@@ -152,14 +178,17 @@ func (g *Guard) permitOuter(to netip.AddrPort) error {
 	case g.opensAddr(to):
 		return nil
 	case g.public.SafeAddr(to.Addr()) != nil:
-		return RefusedAddress
-	case !usualPort(to.Port()):
-		return RefusedPort
+		return g.address
+	case !g.usual(to.Port()):
+		return g.port
 	}
 	return nil
 }
 
-func usualPort(p uint16) bool { return p == 80 || p == 443 || p >= 8000 && p <= 8999 }
+// usual reports whether the port is among those that need no opening.
+func (g *Guard) usual(port uint16) bool {
+	return slices.ContainsFunc(g.ports, func(p Ports) bool { return p.First <= port && port <= p.Last })
+}
 
 // embedded lists the IPv4 addresses that an IPv6 address carries. carries is
 // true when it has a form that carries one, even if none can be read.

@@ -60,9 +60,8 @@ type Config struct {
 // asks for no compression, and reaches only where its guard permits. It is safe
 // for concurrent use.
 type Sender struct {
-	guard     *reach.Guard
+	dialer    reach.Dialer
 	timeout   time.Duration
-	resolver  *net.Resolver
 	transport *http.Transport
 	tls       *tls.Config
 	userAgent []string
@@ -72,14 +71,15 @@ type Sender struct {
 // New makes a Sender. It fails on an entry of Allow that cannot be read. Close
 // it when it is done with.
 func New(c Config) (*Sender, error) {
-	g, err := reach.New(c.Allow)
+	g, err := reach.New(reach.Config{
+		Who: "webhooks", Ports: []reach.Ports{{First: 80, Last: 80}, {First: 443, Last: 443}, {First: 8000, Last: 8999}}, Allow: c.Allow,
+	})
 	if err != nil {
 		return nil, err
 	}
 	s := &Sender{
-		guard:     g,
+		dialer:    reach.Dialer{Guard: g, Resolver: cmp.Or(c.Resolver, net.DefaultResolver)},
 		timeout:   cmp.Or(c.Timeout, DefaultTimeout),
-		resolver:  cmp.Or(c.Resolver, net.DefaultResolver),
 		tls:       &tls.Config{RootCAs: c.RootCAs, NextProtos: []string{"http/1.1"}},
 		userAgent: []string{cmp.Or(c.UserAgent, "OpenMail")},
 		log:       cmp.Or(c.Log, slog.New(slog.DiscardHandler)),

@@ -104,7 +104,7 @@ func (s *Sender) Check(ctx context.Context, rawURL string) error {
 	if err != nil {
 		return err
 	}
-	if s.guard.OpensName(t.host, t.port) {
+	if s.dialer.Guard.OpensName(t.host, t.port) {
 		return nil
 	}
 	addrs, err := s.addrs(ctx, t)
@@ -112,7 +112,7 @@ func (s *Sender) Check(ctx context.Context, rawURL string) error {
 		return err
 	}
 	for _, ip := range addrs {
-		if err := s.guard.Permit(netip.AddrPortFrom(ip, t.port)); err != nil {
+		if err := s.dialer.Guard.Permit(netip.AddrPortFrom(ip, t.port)); err != nil {
 			return invalid("The URL cannot be used: %v.", err)
 		}
 	}
@@ -126,7 +126,7 @@ func (s *Sender) addrs(ctx context.Context, t target) ([]netip.Addr, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	addrs, err := s.resolver.LookupNetIP(ctx, "ip", t.host)
+	addrs, err := s.dialer.Resolver.LookupNetIP(ctx, "ip", t.host)
 	if e, ok := errors.AsType[*net.DNSError](err); ok && e.IsNotFound || err == nil && len(addrs) == 0 {
 		return nil, invalid("The host name does not exist.")
 	}

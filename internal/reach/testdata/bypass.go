@@ -1,7 +1,8 @@
-// Package bypass has what the static test of the package webhook must find.
+// Package bypass has what the static test of the package reach must find.
 package bypass
 
 import (
+	"crypto/tls"
 	"net"
 	web "net/http"
 )
@@ -10,4 +11,6 @@ func bypass() {
 	_, _ = web.Get("http://127.0.0.1/")
 	_ = web.DefaultClient
 	_, _ = net.Dial("tcp", "127.0.0.1:80")
+	_ = net.Dialer{}
+	_, _ = tls.Dial("tcp", "127.0.0.1:443", nil)
 }
