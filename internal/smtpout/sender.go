@@ -1,0 +1,144 @@
+package smtpout
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"openmail/internal/outgoing"
+	"openmail/internal/reach"
+)
+
+// How much is tried in one Send.
+const (
+	maxAddresses = 10 // connections
+	maxSessions  = 3  // of them, those in which a server talked to us
+)
+
+// Config is what a Sender is made of. The zero Config delivers by MX to the
+// public internet.
+type Config struct {
+	Hostname string // what EHLO says; "": localhost
+	// Allow opens destinations of delivery by MX that are refused otherwise, on
+	// any port: host names, addresses, either with a port to open that one
+	// only, and CIDRs.
+	Allow    []string
+	Port     uint16         // of mail servers; 0: 25
+	DNS      []string       // name servers, host:port, whose word on signatures is believed; nil: the system's
+	RootCAs  *x509.CertPool // nil: the system's
+	Patience Patience
+	Log      *slog.Logger // nil: none
+}
+
+// Sender implements outgoing.Transport. It is safe for concurrent use.
+type Sender struct {
+	hostname string
+	port     uint16
+	dialer   reach.Dialer
+	dns      *resolver
+	roots    *x509.CertPool
+	patience Patience
+	log      *slog.Logger
+}
+
+// New makes a Sender. It fails on an entry of Allow that cannot be read.
+func New(c Config) (*Sender, error) {
+	s := &Sender{
+		hostname: cmp.Or(c.Hostname, "localhost"),
+		port:     cmp.Or(c.Port, 25),
+		dns:      &resolver{servers(c.DNS)},
+		roots:    c.RootCAs,
+		patience: c.Patience.orDefault(),
+		log:      cmp.Or(c.Log, slog.New(slog.DiscardHandler)),
+	}
+	if !isHostName(s.hostname) && !isLiteral(s.hostname) {
+		return nil, fmt.Errorf("the host name %q is not one to greet with", s.hostname)
+	}
+	var err error
+	s.dialer.Guard, err = reach.New(reach.Config{
+		Who: "mail", Ports: []reach.Ports{{First: s.port, Last: s.port}}, Allow: c.Allow,
+	})
+	return s, err
+}
+
+// Send implements outgoing.Transport.
+//
+// A recipient that a server has accepted or refused is done with. One that it
+// has deferred is offered to the next server, as after a connection that failed,
+// within bounds; the answer tells of the server that said most.
+func (s *Sender) Send(ctx context.Context, p outgoing.Parcel) []outgoing.Answer {
+	ctx, cancel := context.WithTimeout(ctx, s.patience.Whole)
+	defer cancel()
+	o := newOffer(p)
+	if len(o.open) > 0 {
+		s.byMX(ctx, o)
+	}
+	return o.answers
+}
+
+// hop is one connection to make.
+type hop struct {
+	name     string // of the server
+	addr     string // host:port
+	security security
+}
+
+// byMX offers the mail to the servers of its domain.
+func (s *Sender) byMX(ctx context.Context, o *offer) {
+	hosts, fault := s.route(ctx, o.domain)
+	if fault != nil {
+		o.pass(o.open, *fault)
+		return
+	}
+	for _, h := range hosts {
+		if o.tired(ctx) {
+			return
+		}
+		at, fault := s.places(ctx, h)
+		if fault != nil {
+			o.pass(o.open, *fault)
+			continue
+		}
+		s.toHost(ctx, o, h, at.addrs)
+	}
+}
+
+// toHost offers the mail at the addresses of one server.
+func (s *Sender) toHost(ctx context.Context, o *offer, h exchanger, addrs []netip.Addr) {
+	for _, ip := range addrs {
+		if o.tired(ctx) {
+			return
+		}
+		o.addresses++
+		addr := net.JoinHostPort(ip.String(), strconv.Itoa(int(s.port)))
+		s.toHop(ctx, o, hop{name: h.name, addr: addr, security: opportunistic(h.name)})
+	}
+}
+
+// toHop has one conversation. Where TLS is only better than nothing, one that
+// fails is followed by a conversation in clear.
+func (s *Sender) toHop(ctx context.Context, o *offer, h hop) {
+	c, fault := s.open(ctx, h)
+	if fault != nil && fault.handshake && !h.security.required {
+		s.log.DebugContext(ctx, "mail.tls", "host", h.name, "fault", fault.answer.Text)
+		h.security.never = true
+		c, fault = s.open(ctx, h)
+	}
+	if fault != nil {
+		if fault.talked {
+			o.sessions++
+		}
+		o.pass(o.open, fault.answer)
+		return
+	}
+	o.sessions++
+	defer c.close()
+	for again := true; again; {
+		again = c.transact(o)
+	}
+}
