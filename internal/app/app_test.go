@@ -250,7 +250,7 @@ func TestBadSettingsNameTheSettingAndWhatIsAllowed(t *testing.T) {
 	for env, value := range map[string]string{
 		"OPENMAIL_HTTP": "8025", "OPENMAIL_DOMAIN": "jane@x", "OPENMAIL_PUBLIC_URL": "ftp://x", "OPENMAIL_DATABASE": "mysql://x",
 		"OPENMAIL_LIMITS": "maybe", "OPENMAIL_RECEIPT_DEADLINE": "1s", "OPENMAIL_LIMIT_SOCKETS": "-1", "OPENMAIL_RETAIN_EVENTS": "30 days", "OPENMAIL_LOG": "xml",
-		"OPENMAIL_RELAY": "smtp://x", "OPENMAIL_BELL": "nats://x", "OPENMAIL_BLOBS": "s3://x", "OPENMAIL_TLS_CERT": "only-one",
+		"OPENMAIL_RELAY": "smtp://me:s3cret@x/y", "OPENMAIL_SMTP_DNS": "127.0.0.1", "OPENMAIL_BELL": "nats://x", "OPENMAIL_BLOBS": "s3://x", "OPENMAIL_TLS_CERT": "only-one",
 	} {
 		_, _, err := app.Load(func(name string) string {
 			if name == env {
@@ -264,12 +264,14 @@ func TestBadSettingsNameTheSettingAndWhatIsAllowed(t *testing.T) {
 			t.Errorf("%s=%s: %v", env, value, err)
 		} else if strings.Contains(err.Error(), "bad_request") {
 			t.Errorf("%s=%s names a code of the wire to a person: %v", env, value, err)
+		} else if strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s=%s: a password is repeated: %v", env, value, err)
 		}
 	}
 }
 
 func TestFlagsWinOverTheEnvironmentOverDefaults(t *testing.T) {
-	env := map[string]string{"OPENMAIL_HTTP": "127.0.0.1:1", "OPENMAIL_SMTP": "127.0.0.1:2", "OPENMAIL_DATABASE": "postgres://u:secret@h/d", "OPENMAIL_ROOT_KEY": "om_secret"}
+	env := map[string]string{"OPENMAIL_HTTP": "127.0.0.1:1", "OPENMAIL_SMTP": "127.0.0.1:2", "OPENMAIL_DATABASE": "postgres://u:secret@h/d", "OPENMAIL_ROOT_KEY": "om_secret", "OPENMAIL_RELAY": "smtps://me:secret@relay.test"}
 	c, values, err := app.Load(func(name string) string { return env[name] }, func(name string) (string, bool) {
 		return "127.0.0.1:3", name == "http"
 	})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"openmail/internal/delivery"
+	"openmail/internal/smtpout"
 )
 
 // Config is every setting of the server. Settings has their names, defaults and
@@ -25,6 +26,8 @@ type Config struct {
 	Blobs        string
 	Relay        string
 	WebhookAllow []string
+	SMTPAllow    []string
+	SMTPDNS      []string
 	TLSCert      string
 	TLSKey       string
 	Limits       bool
@@ -66,8 +69,10 @@ func Settings() []Setting {
 		{Flag: "database", Env: "OPENMAIL_DATABASE", Default: "", Meaning: "empty: SQLite in the data folder; else postgres://…", set: database},
 		{Flag: "bell", Env: "OPENMAIL_BELL", Default: "", Meaning: "empty: in process (nats:// is not in this version)", set: onlyEmpty},
 		{Flag: "blobs", Env: "OPENMAIL_BLOBS", Default: "", Meaning: "empty: files in the data folder (s3:// is not in this version)", set: onlyEmpty},
-		{Flag: "relay", Env: "OPENMAIL_RELAY", Default: "", Meaning: "empty or none (sending mail is not in this version)", set: relay},
+		{Flag: "relay", Env: "OPENMAIL_RELAY", Default: "", Meaning: "where outgoing mail goes: smtp://user:password@host:587 or smtps://user:password@host:465; none: nowhere; empty: to the server of each recipient's domain, or nowhere on a .localhost domain", set: relay},
 		{Flag: "webhook-allow", Env: "OPENMAIL_WEBHOOK_ALLOW", Default: "", Meaning: "hosts or CIDRs, comma separated, that webhooks may reach though private, on any port", set: list(func(c *Config) *[]string { return &c.WebhookAllow })},
+		{Env: "OPENMAIL_SMTP_ALLOW", Default: "", Meaning: "hosts or CIDRs, comma separated, that mail may be delivered to though private, on any port; a relay needs none", set: list(func(c *Config) *[]string { return &c.SMTPAllow })},
+		{Env: "OPENMAIL_SMTP_DNS", Default: "", Meaning: "name servers, host:port and comma separated, that find mail servers; they must validate signatures (DNSSEC), and be reached safely; empty: those of the system, whose validation is believed where they are on this machine", set: nameServers},
 		{Flag: "tls-cert", Env: "OPENMAIL_TLS_CERT", Default: "", Meaning: "certificate file for STARTTLS; empty: a self-signed one in the data folder", set: text(func(c *Config) *string { return &c.TLSCert })},
 		{Flag: "tls-key", Env: "OPENMAIL_TLS_KEY", Default: "", Meaning: "key file of the certificate", set: text(func(c *Config) *string { return &c.TLSKey })},
 		{Flag: "log", Env: "OPENMAIL_LOG", Default: "", Meaning: "text or json; empty: text on a terminal, else json", set: logFormat},
@@ -263,8 +268,22 @@ func onlyEmpty(_ *Config, v string) error {
 
 func relay(c *Config, v string) error {
 	if v != "" && v != "none" {
-		return fmt.Errorf("this version does not send mail: leave it empty, or none")
+		if _, err := smtpout.ParseRelay(v); err != nil {
+			return err
+		}
 	}
 	c.Relay = v
+	return nil
+}
+
+func nameServers(c *Config, v string) error {
+	if err := list(func(c *Config) *[]string { return &c.SMTPDNS })(c, v); err != nil {
+		return err
+	}
+	for _, s := range c.SMTPDNS {
+		if host, port, err := net.SplitHostPort(s); err != nil || host == "" || port == "" {
+			return fmt.Errorf("%q is not a name server: write host:port, such as 127.0.0.1:53", s)
+		}
+	}
 	return nil
 }

@@ -29,6 +29,7 @@ type conversation struct {
 	wire       *wire
 	server     string // outgoing.Answer.Server
 	tls        string // outgoing.Answer.TLS
+	relay      bool   // the server is one that takes mail for everybody
 	extensions map[string]string
 	offered    map[int]bool // recipients by their number in the offer
 	broken     bool         // nothing more can be said on it
@@ -40,12 +41,14 @@ func (s *Sender) open(ctx context.Context, h hop) (*conversation, *fault) {
 	if failed != nil {
 		return nil, failed
 	}
-	c := &conversation{ctx: ctx, patience: s.patience, wire: newWire(conn), server: serverOf(h, conn), offered: map[int]bool{}}
+	c := &conversation{ctx: ctx, patience: s.patience, wire: newWire(conn), server: serverOf(h, conn), relay: h.relay != Relay{}, offered: map[int]bool{}}
 	c.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 	for _, step := range []func() *fault{
+		func() *fault { return c.implicitTLS(h) },
 		c.greeting,
 		func() *fault { return c.hello(s.hostname) },
 		func() *fault { return c.startTLS(h.security, s.hostname) },
+		func() *fault { return c.logIn(h.relay) },
 	} {
 		if failed := step(); failed != nil {
 			c.close()
@@ -58,7 +61,7 @@ func (s *Sender) open(ctx context.Context, h hop) (*conversation, *fault) {
 func (s *Sender) connect(ctx context.Context, h hop) (net.Conn, *fault) {
 	dialCtx, cancel := context.WithTimeout(ctx, s.patience.Connect)
 	defer cancel()
-	conn, err := s.dialer.Dial(dialCtx, "tcp", h.addr)
+	conn, err := h.dialer.Dial(dialCtx, "tcp", h.addr)
 	if r, ok := errors.AsType[reach.Refusal](err); ok {
 		return nil, &fault{answer: *refused(statusNoHost, r.Error())}
 	}
@@ -120,8 +123,12 @@ func (c *conversation) hello(name string) *fault {
 	return c.loop(r, name)
 }
 
-// loop finds a server that calls itself by our name: it is us.
+// loop finds a server that calls itself by our name: it is us, unless it is a
+// relay, which may stand on this very machine.
 func (c *conversation) loop(r reply, name string) *fault {
+	if c.relay {
+		return nil
+	}
 	if first, _, _ := strings.Cut(strings.TrimSpace(r.lines[0]), " "); strings.EqualFold(first, name) {
 		return &fault{answer: *c.signed(refused(statusLoop, "the mail server of the domain is this server itself")), talked: true}
 	}
@@ -135,7 +142,7 @@ func (c *conversation) has(extension string) bool {
 
 // startTLS protects the connection as far as it is asked for and offered.
 func (c *conversation) startTLS(s security, name string) *fault {
-	if s.never {
+	if s.never || c.tls != "" {
 		return nil
 	}
 	if !c.has("STARTTLS") {
@@ -163,6 +170,14 @@ func (c *conversation) inClear(s security, text string) *fault {
 		return nil
 	}
 	return &fault{answer: *c.signed(deferred(statusNoTLS, text)), talked: true}
+}
+
+// implicitTLS begins with TLS where the relay wants that.
+func (c *conversation) implicitTLS(h hop) *fault {
+	if !h.relay.implicit {
+		return nil
+	}
+	return c.handshake(h.security)
 }
 
 func (c *conversation) handshake(s security) *fault {

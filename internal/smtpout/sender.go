@@ -24,6 +24,7 @@ const (
 // public internet.
 type Config struct {
 	Hostname string // what EHLO says; "": localhost
+	Relay    Relay  // takes all mail; the zero Relay: it goes by MX
 	// Allow opens destinations of delivery by MX that are refused otherwise, on
 	// any port: host names, addresses, either with a port to open that one
 	// only, and CIDRs.
@@ -38,6 +39,7 @@ type Config struct {
 // Sender implements outgoing.Transport. It is safe for concurrent use.
 type Sender struct {
 	hostname string
+	relay    Relay
 	port     uint16
 	dialer   reach.Dialer
 	dns      *resolver
@@ -50,6 +52,7 @@ type Sender struct {
 func New(c Config) (*Sender, error) {
 	s := &Sender{
 		hostname: cmp.Or(c.Hostname, "localhost"),
+		relay:    c.Relay,
 		port:     cmp.Or(c.Port, 25),
 		dns:      &resolver{servers(c.DNS)},
 		roots:    c.RootCAs,
@@ -75,7 +78,11 @@ func (s *Sender) Send(ctx context.Context, p outgoing.Parcel) []outgoing.Answer 
 	ctx, cancel := context.WithTimeout(ctx, s.patience.Whole)
 	defer cancel()
 	o := newOffer(p)
-	if len(o.open) > 0 {
+	switch {
+	case len(o.open) == 0:
+	case s.relay != Relay{}:
+		s.byRelay(ctx, o)
+	default:
 		s.byMX(ctx, o)
 	}
 	return o.answers
@@ -86,6 +93,8 @@ type hop struct {
 	name     string // of the server
 	addr     string // host:port
 	security security
+	dialer   reach.Dialer
+	relay    Relay // that it leads to; the zero Relay: a mail server of the domain
 }
 
 // byMX offers the mail to the servers of its domain.
@@ -116,7 +125,7 @@ func (s *Sender) toHost(ctx context.Context, o *offer, h exchanger, addrs []neti
 		}
 		o.addresses++
 		addr := net.JoinHostPort(ip.String(), strconv.Itoa(int(s.port)))
-		s.toHop(ctx, o, hop{name: h.name, addr: addr, security: opportunistic(h.name)})
+		s.toHop(ctx, o, hop{name: h.name, addr: addr, security: opportunistic(h.name), dialer: s.dialer})
 	}
 }
 
@@ -132,6 +141,9 @@ func (s *Sender) toHop(ctx context.Context, o *offer, h hop) {
 	if fault != nil {
 		if fault.talked {
 			o.sessions++
+		}
+		if h.relay != (Relay{}) {
+			fault.answer = ours(fault.answer)
 		}
 		o.pass(o.open, fault.answer)
 		return

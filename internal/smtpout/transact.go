@@ -144,6 +144,12 @@ func (t *transaction) mail(command string) (willing bool, err error) {
 	if err != nil || r.done() {
 		return err == nil, err
 	}
+	if t.relay && slices.Contains([]int{530, 534, 535, 538}, r.code) {
+		// It wants to know who we are, which is between it and us (RFC 4954
+		// section 6).
+		t.offer.pass(t.open(), *t.signed(new(ours(r.answer(stageMail)))))
+		return false, nil
+	}
 	t.hear(r, stageMail, t.open())
 	return false, nil
 }

@@ -124,6 +124,7 @@ type server struct {
 	extensions []string // of EHLO
 	replies    map[string]string
 	tls        *tls.Config
+	implicit   bool   // TLS from the first byte
 	end        string // reply to the mail; "": 250
 	raw        func(net.Conn)
 
@@ -182,6 +183,9 @@ func (s *server) serve(conn net.Conn) {
 	if s.raw != nil {
 		s.raw(conn)
 		return
+	}
+	if s.implicit {
+		conn = tls.Server(conn, s.tls)
 	}
 	say := func(reply string) { _, _ = conn.Write([]byte(reply + "\r\n")) }
 	if s.greeting != "" {
@@ -246,7 +250,7 @@ func (s *server) reply(line string) string {
 	switch verb {
 	case "EHLO":
 		extensions := slices.Clone(s.extensions)
-		if s.tls != nil {
+		if s.tls != nil && !s.implicit {
 			extensions = append(extensions, "STARTTLS")
 		}
 		reply := "250-mx.test at your service"
@@ -371,6 +375,13 @@ func (a *authority) pool() *x509.CertPool {
 func (a *authority) server(t *testing.T, names ...string) *tls.Config {
 	t.Helper()
 	cert, key := makeCert(t, &x509.Certificate{DNSNames: names}, a.cert, a.key)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw, a.cert.Raw}, PrivateKey: key, Leaf: cert}}}
+}
+
+// serverAt is server for an address.
+func (a *authority) serverAt(t *testing.T, ip string) *tls.Config {
+	t.Helper()
+	cert, key := makeCert(t, &x509.Certificate{IPAddresses: []net.IP{net.ParseIP(ip)}}, a.cert, a.key)
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw, a.cert.Raw}, PrivateKey: key, Leaf: cert}}}
 }
 
