@@ -146,14 +146,14 @@ func (c *conversation) startTLS(s security, name string) *fault {
 		return nil
 	}
 	if !c.has("STARTTLS") {
-		return c.inClear(s, "the server offers no TLS, which must be used here")
+		return c.inClear(s, "the server offers no TLS")
 	}
 	r, err := c.ask("STARTTLS")
 	switch {
 	case err != nil:
 		return c.lost(err, true)
 	case !r.done():
-		return c.inClear(s, fmt.Sprintf("the server refused STARTTLS, which must be used here: %d %s", r.code, r.text()))
+		return c.inClear(s, fmt.Sprintf("the server refused STARTTLS (%d)", r.code))
 	case c.wire.r.Buffered() > 0:
 		// What was sent in clear would be read as if it had come protected
 		// (CVE-2011-0411 and its like).
@@ -169,7 +169,7 @@ func (c *conversation) inClear(s security, text string) *fault {
 	if !s.required {
 		return nil
 	}
-	return &fault{answer: *c.signed(deferred(statusNoTLS, text)), talked: true}
+	return &fault{answer: *c.signed(deferred(statusNoTLS, text+", and "+s.because)), talked: true}
 }
 
 // implicitTLS begins with TLS where the relay wants that.
@@ -187,7 +187,11 @@ func (c *conversation) handshake(s security) *fault {
 	conn := tls.Client(c.wire.conn, s.config)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		c.broken = true
-		return &fault{answer: *c.signed(deferred(statusUnverified, tlsWords(ctx, err))), talked: true, handshake: true}
+		text := tlsWords(ctx, err)
+		if s.because != "" {
+			text += ": nothing is sent without TLS here, since " + s.because
+		}
+		return &fault{answer: *c.signed(deferred(statusUnverified, text)), talked: true, handshake: true}
 	}
 	c.wire, c.tls = newWire(conn), s.label
 	return nil

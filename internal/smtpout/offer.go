@@ -22,6 +22,9 @@ type offer struct {
 	answers []outgoing.Answer
 	open    []int // those that may still be offered, in order
 
+	policy   policy // of the domain
+	enforced bool   // whether it has one
+
 	addresses int // that were tried
 	sessions  int // in which a server talked
 }

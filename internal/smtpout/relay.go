@@ -2,7 +2,6 @@ package smtpout
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -110,16 +109,19 @@ func (r Relay) local() bool {
 	return r.host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
-// security is what a relay is trusted with: credentials only go over TLS with a
+// relaySecurity is what a relay is trusted with: credentials only go over TLS with a
 // certificate that is valid for its name, unless it is on this machine.
 func (s *Sender) relaySecurity() security {
 	r := s.relay
-	sec := opportunistic(r.host)
-	sec.required = r.implicit || r.user != "" && !r.local()
-	if sec.required && !r.local() {
-		sec.config = &tls.Config{ServerName: r.host, RootCAs: s.roots, MinVersion: tls.VersionTLS12}
+	switch needed := r.implicit || r.user != ""; {
+	case needed && !r.local():
+		return s.verified(r.host, "opportunistic", "the relay is set up to be used with it")
+	case r.implicit:
+		sec := opportunistic(r.host)
+		sec.required = true
+		return sec
 	}
-	return sec
+	return opportunistic(r.host)
 }
 
 // byRelay offers the mail to the relay. What goes wrong before it has heard of

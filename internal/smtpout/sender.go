@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"strconv"
 
 	"openmail/internal/outgoing"
@@ -31,6 +30,7 @@ type Config struct {
 	Allow    []string
 	Port     uint16         // of mail servers; 0: 25
 	DNS      []string       // name servers, host:port, whose word on signatures is believed; nil: the system's
+	Web      Documents      // for MTA-STS; nil: policies are not looked for
 	RootCAs  *x509.CertPool // nil: the system's
 	Patience Patience
 	Log      *slog.Logger // nil: none
@@ -43,6 +43,7 @@ type Sender struct {
 	port     uint16
 	dialer   reach.Dialer
 	dns      *resolver
+	sts      *sts
 	roots    *x509.CertPool
 	patience Patience
 	log      *slog.Logger
@@ -59,6 +60,7 @@ func New(c Config) (*Sender, error) {
 		patience: c.Patience.orDefault(),
 		log:      cmp.Or(c.Log, slog.New(slog.DiscardHandler)),
 	}
+	s.sts = &sts{ask: s.dns.ask, web: c.Web, log: s.log, domains: map[string]remembered{}}
 	if !isHostName(s.hostname) && !isLiteral(s.hostname) {
 		return nil, fmt.Errorf("the host name %q is not one to greet with", s.hostname)
 	}
@@ -104,29 +106,36 @@ func (s *Sender) byMX(ctx context.Context, o *offer) {
 		o.pass(o.open, *fault)
 		return
 	}
+	o.policy, o.enforced = s.sts.enforced(ctx, o.domain)
 	for _, h := range hosts {
 		if o.tired(ctx) {
 			return
 		}
-		at, fault := s.places(ctx, h)
-		if fault != nil {
+		if fault := s.toHost(ctx, o, h); fault != nil {
 			o.pass(o.open, *fault)
-			continue
 		}
-		s.toHost(ctx, o, h, at.addrs)
 	}
 }
 
-// toHost offers the mail at the addresses of one server.
-func (s *Sender) toHost(ctx context.Context, o *offer, h exchanger, addrs []netip.Addr) {
-	for _, ip := range addrs {
+// toHost offers the mail at the addresses of one server, or says why it does not.
+func (s *Sender) toHost(ctx context.Context, o *offer, h exchanger) *outgoing.Answer {
+	at, fault := s.places(ctx, h)
+	if fault != nil {
+		return fault
+	}
+	security, fault := s.protection(ctx, o, h, at)
+	if fault != nil {
+		return fault
+	}
+	for _, ip := range at.addrs {
 		if o.tired(ctx) {
-			return
+			break
 		}
 		o.addresses++
 		addr := net.JoinHostPort(ip.String(), strconv.Itoa(int(s.port)))
-		s.toHop(ctx, o, hop{name: h.name, addr: addr, security: opportunistic(h.name), dialer: s.dialer})
+		s.toHop(ctx, o, hop{name: h.name, addr: addr, security: security, dialer: s.dialer})
 	}
+	return nil
 }
 
 // toHop has one conversation. Where TLS is only better than nothing, one that
