@@ -28,6 +28,7 @@ const (
 	CodeKeyLimit           Code = "api_key_limit_reached"
 	CodeTooLarge           Code = "too_large"
 	CodeRateLimit          Code = "rate_limit_exceeded"
+	CodeExtractionFailed   Code = "extraction_failed"
 	CodeWebhookFailed      Code = "webhook_failed"
 	CodeStorageFull        Code = "storage_full"
 	CodeUnavailable        Code = "unavailable"
@@ -61,6 +62,7 @@ func Codes() []CodeInfo {
 		{CodeKeyLimit, "There are as many active keys as allowed: revoke one first."},
 		{CodeTooLarge, "The request or the mail is larger than the limit."},
 		{CodeRateLimit, "Too many requests: wait for as long as Retry-After says."},
+		{CodeExtractionFailed, "No text can be read out of the attachment, or not now; the message says why."},
 		{CodeWebhookFailed, "The endpoint did not answer the test with 2xx."},
 		{CodeStorageFull, "The disk is full: nothing can be written until there is room."},
 		{CodeUnavailable, "The server is starting or stopping: try again."},

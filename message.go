@@ -41,6 +41,10 @@ type Attachment struct {
 	// Encoding is the transfer encoding, in lower case.
 	Offset, Length int64
 	Encoding       string
+
+	// Extracted is what was read out of it. In a list, and where the mail has
+	// more than is kept, the text may be left out though its method has one.
+	Extracted Extracted
 }
 
 // Defect is one fault of a mail: a stable name such as "missing_boundary".

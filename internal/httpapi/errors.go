@@ -31,6 +31,7 @@ var statuses = map[openmail.Code]int{
 	openmail.CodeTooLarge:           http.StatusRequestEntityTooLarge,
 	openmail.CodeInvalidWebhookURL:  http.StatusUnprocessableEntity,
 	openmail.CodeKeyLimit:           http.StatusUnprocessableEntity,
+	openmail.CodeExtractionFailed:   http.StatusUnprocessableEntity,
 	openmail.CodeRateLimit:          http.StatusTooManyRequests,
 	openmail.CodeInternal:           http.StatusInternalServerError,
 	openmail.CodeWebhookFailed:      http.StatusBadGateway,

@@ -52,8 +52,9 @@ func (db *DB) Release(ctx context.Context, scope openmail.Scope, id string, f in
 type filing struct {
 	intake.Filing
 	db       *DB
-	admitted packed // the body of the copies that become messages
-	held     packed // the body of those that go to quarantine
+	admitted packed   // the body of the copies that become messages
+	held     packed   // the body of those that go to quarantine
+	texts    [][]byte // of the files, packed; nil where there is none
 	filed    []intake.Filed
 }
 
@@ -65,6 +66,7 @@ func (db *DB) prepareFiling(ctx context.Context, f intake.Filing) (*filing, erro
 		case c.Verdict.Admitted && !w.admitted.there():
 			m := c.Message
 			b := body{text: []byte(m.BodyText), html: []byte(m.BodyHTML), raw: f.Raw}
+			w.texts = db.packTexts(m.Attachments)
 			w.admitted, err = db.pack(ctx, b, m.ID)
 		case !c.Verdict.Admitted && !w.held.there():
 			w.held, err = db.pack(ctx, body{raw: f.Raw}, c.Message.ID)
@@ -165,11 +167,26 @@ func (r *ref) thread() string {
 	return r.threadID
 }
 
+const sameBytes = " from message where inbox_id = $1 and rfc_message_id = $2 and digest = $3"
+
+// Filed implements intake.Known.
+func (db *DB) Filed(ctx context.Context, scope openmail.Scope, m openmail.Message, digest [32]byte) (bool, error) {
+	if !scope.Covers(m.Account, "", m.Inbox) {
+		return false, nil
+	}
+	if m.RFCMessageID == "" {
+		m.RFCMessageID = hashID(digest)
+	}
+	var n int
+	err := db.row(ctx, "select count(*)"+sameBytes, []any{m.Inbox, m.RFCMessageID, digest[:]}, &n)
+	return n > 0, err
+}
+
 // known finds the message that has the very same bytes in the same inbox: the
 // sender did not see our 250 and came again.
 func (w *filing) known(t *tx, m openmail.Message) (*ref, error) {
 	var r ref
-	err := t.row("select id, thread_id from message where inbox_id = $1 and rfc_message_id = $2 and digest = $3 limit 1",
+	err := t.row("select id, thread_id"+sameBytes+" limit 1",
 		[]any{m.Inbox, m.RFCMessageID, w.Digest[:]}, &r.id, &r.threadID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
@@ -188,7 +205,23 @@ func (w *filing) insertMessage(t *tx, m openmail.Message, event string) error {
 		flag(m.HiddenText), flag(m.Partial),
 		m.Envelope.MailFrom, m.Envelope.RcptTo, string(m.EnvelopeRole), m.Envelope.RemoteIP, m.Envelope.Helo, flag(m.Envelope.TLS),
 		w.Digest[:], m.SizeBytes, len(m.BodyText), len(m.BodyHTML), w.admitted.data, w.admitted.blob, micros(m.CreatedAt))
-	return err
+	if err != nil {
+		return err
+	}
+	return w.insertTexts(t, m)
+}
+
+// insertTexts writes what was read out of the message's files.
+func (w *filing) insertTexts(t *tx, m openmail.Message) error {
+	for n, text := range w.texts {
+		if text == nil {
+			continue
+		}
+		if err := t.insertText(m.ID, n, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const insertMessage = `insert into message (

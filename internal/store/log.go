@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"openmail"
+	"openmail/api"
 	"openmail/internal/dispatch"
 )
 
@@ -55,29 +56,48 @@ const fullFrom = " from event e join message m on m.id = e.message_id and m.tras
 // events runs a select of fullColumns and returns the events with payloads. It
 // stops after about maxPage bytes of them.
 func (db *DB) events(ctx context.Context, rows *sql.Rows) ([]openmail.Event, error) {
-	defer rows.Close()
-	var all []openmail.Event
-	for size := 0; size < maxPage && rows.Next(); {
-		e, err := db.full(ctx, rows)
-		if err != nil {
+	all, messages, err := db.logged(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		// Only now: with rows open it would need a second connection, and
+		// readers could wait for each other's.
+		if err := db.addTexts(ctx, &messages[i]); err != nil {
 			return nil, err
 		}
-		size += len(e.Payload)
-		all = append(all, e)
+		all[i].Payload = db.payload(all[i], messages[i].Message)
+		messages[i] = row{} // the payload has it all
 	}
-	return all, rows.Err()
+	return all, nil
 }
 
-func (db *DB) full(ctx context.Context, s scanner) (openmail.Event, error) {
+// logged reads events and their messages, and closes rows.
+func (db *DB) logged(ctx context.Context, rows *sql.Rows) (all []openmail.Event, messages []row, err error) {
+	defer rows.Close()
+	for size := 0; size < maxPage && rows.Next(); {
+		e, m, err := db.full(ctx, rows)
+		if err != nil {
+			return nil, nil, err
+		}
+		size += 1024 + min(len(m.BodyText), api.MaxEventText) + int(m.texts)
+		all, messages = append(all, e), append(messages, m)
+	}
+	return all, messages, rows.Err()
+}
+
+// full reads an event and its message, but for what an event does not carry and
+// the texts of its files.
+func (db *DB) full(ctx context.Context, s scanner) (openmail.Event, row, error) {
 	var r eventRow
 	var mr messageRow
 	if err := s.Scan(append(r.into(), mr.into()...)...); err != nil {
-		return openmail.Event{}, err
+		return openmail.Event{}, row{}, err
 	}
 	e := r.event()
 	m, err := mr.message()
 	if err != nil {
-		return e, err
+		return e, m, err
 	}
 	text, err := db.unpack(ctx, m.body, m.sizes.text) // an event carries no HTML
 	switch {
@@ -86,11 +106,10 @@ func (db *DB) full(ctx context.Context, s scanner) (openmail.Event, error) {
 		// one goes without its text, and whoever reads the message is told.
 		db.cfg.Logger.ErrorContext(ctx, "store.body_missing", "message", m.ID, "event", e.ID)
 	case err != nil:
-		return e, fmt.Errorf("message %s: %w", m.ID, err)
+		return e, m, fmt.Errorf("message %s: %w", m.ID, err)
 	}
-	m.BodyText = string(text)
-	e.Payload = db.payload(e, m.Message)
-	return e, nil
+	m.BodyText, m.body = string(text), packed{}
+	return e, m, nil
 }
 
 // Head returns the position of the newest event of the scope's account; 0 when

@@ -25,6 +25,7 @@ type row struct {
 	openmail.Message
 	body  packed
 	sizes sizes
+	texts int64 // bytes of the texts of its files
 }
 
 // messageRow receives the columns of a message.
@@ -58,7 +59,8 @@ func (r *messageRow) message() (row, error) {
 	m.CC, errs[0] = unlist[string](r.cc)
 	m.References, errs[1] = unlist[string](r.refs)
 	files, err := unlist[attachmentRow](r.attachments)
-	m.Attachments, errs[2] = attachments(files), err
+	m.Attachments, r.texts = attachments(files)
+	errs[2] = err
 	m.Defects, errs[3] = unlist[openmail.Defect](r.defects)
 	if err := errors.Join(errs[:]...); err != nil {
 		return row{}, fmt.Errorf("message %s: %w", m.ID, err)
@@ -76,25 +78,36 @@ type attachmentRow struct {
 	Offset      int64  `json:"offset"`
 	Length      int64  `json:"length"`
 	Encoding    string `json:"encoding,omitempty"`
+	Method      string `json:"method,omitempty"`   // how its text was read, or why not
+	TextSize    int64  `json:"textSize,omitempty"` // bytes of it in attachment_text
 }
 
 func attachmentRows(files []openmail.Attachment) []attachmentRow {
 	rows := make([]attachmentRow, len(files))
 	for i, f := range files {
-		rows[i] = attachmentRow(f)
+		rows[i] = attachmentRow{
+			f.Filename, f.ContentType, f.ContentID, f.Inline, f.SizeBytes, f.Offset, f.Length, f.Encoding,
+			string(f.Extracted.Method), int64(len(f.Extracted.Text)),
+		}
 	}
 	return rows
 }
 
-func attachments(rows []attachmentRow) []openmail.Attachment {
+// attachments are the files without their texts, and how many bytes those have.
+func attachments(rows []attachmentRow) (files []openmail.Attachment, texts int64) {
 	if len(rows) == 0 {
-		return nil
+		return nil, 0
 	}
-	files := make([]openmail.Attachment, len(rows))
+	files = make([]openmail.Attachment, len(rows))
 	for i, r := range rows {
-		files[i] = openmail.Attachment(r)
+		files[i] = openmail.Attachment{
+			Filename: r.Filename, ContentType: r.ContentType, ContentID: r.ContentID, Inline: r.Inline,
+			SizeBytes: r.SizeBytes, Offset: r.Offset, Length: r.Length, Encoding: r.Encoding,
+			Extracted: openmail.Extracted{Method: openmail.Extraction(r.Method)},
+		}
+		texts += r.TextSize
 	}
-	return files
+	return files, texts
 }
 
 func scanMessage(s scanner) (row, error) {
@@ -105,17 +118,17 @@ func scanMessage(s scanner) (row, error) {
 	return r.message()
 }
 
-// whole returns the message with its text and HTML.
+// whole returns the message with its text and HTML, and the texts of its files.
 func (db *DB) whole(ctx context.Context, r row) (openmail.Message, error) {
 	b, err := db.unpack(ctx, r.body, r.sizes.text+r.sizes.html)
 	if err != nil {
 		return openmail.Message{}, fmt.Errorf("message %s: %w", r.ID, err)
 	}
 	r.BodyText, r.BodyHTML = string(b[:r.sizes.text]), string(b[r.sizes.text:])
-	return r.Message, nil
+	return r.Message, db.addTexts(ctx, &r)
 }
 
-// maxListed is how many bytes of bodies a list holds, so that neither strangers
+// maxListed is how many bytes of bodies and of texts of files a list holds, so that neither strangers
 // who send large mails nor long threads decide how much memory a list takes.
 // The largest message fits.
 const maxListed = 16 << 20
@@ -134,7 +147,7 @@ func (db *DB) messages(ctx context.Context, q *query) ([]openmail.Message, error
 	all, left := make([]openmail.Message, len(found)), int64(maxListed)
 	for _, i := range newestFirst(found) {
 		r := found[i]
-		size := r.sizes.text + r.sizes.html
+		size := r.sizes.text + r.sizes.html + r.texts
 		if size > left {
 			all[i], all[i].BodyOmitted = r.Message, true
 			continue
@@ -240,7 +253,7 @@ func (db *DB) DeleteMessage(ctx context.Context, scope openmail.Scope, id string
 			return orNotFound(err, "message")
 		}
 		t.forget(account)
-		return t.each([]any{id}, "delete from message where id = $1").
+		return t.each([]any{id}, "delete from message where id = $1", deleteTexts).
 			then([]any{event}, "delete from attempt where event_id = $1", "delete from event where id = $1").
 			then([]any{thread}, afterRemoval()...).err
 	})

@@ -120,6 +120,7 @@ type mail struct {
 	subject, text string
 	pad           int // bytes of raw mail
 	to            []openmail.Inbox
+	files         []openmail.Attachment // beside a.txt
 	verdict       *openmail.Verdict
 }
 
@@ -155,7 +156,7 @@ func (h *house) filing(m mail) intake.Filing {
 				Direction: openmail.Inbound, Status: openmail.StatusReceived, From: openmail.Address{Name: "Ann", Addr: "ann@sender.test"},
 				ToAddr: in.Address, HeaderTo: in.Address, DeliveryRole: openmail.RoleTo, CC: []string{"c@d.test"}, Subject: m.subject,
 				BodyText: m.text, BodyHTML: "<p>" + m.text, RFCMessageID: m.id, InReplyTo: m.inReplyTo, References: m.references,
-				Attachments:  []openmail.Attachment{{Filename: "a.txt", ContentType: "text/plain", SizeBytes: 3, Offset: 4, Length: 4, Encoding: "base64"}},
+				Attachments:  append([]openmail.Attachment{{Filename: "a.txt", ContentType: "text/plain", SizeBytes: 3, Offset: 4, Length: 4, Encoding: "base64"}}, m.files...),
 				Envelope:     openmail.MessageEnvelope{MailFrom: "bounce@sender.test", RcptTo: in.Address, RemoteIP: "192.0.2.1", Helo: "mx.sender.test", TLS: true},
 				EnvelopeRole: openmail.RoleTo, SizeBytes: int64(len(raw)), CreatedAt: time.Now().UTC().Truncate(time.Microsecond),
 			},

@@ -125,6 +125,15 @@ create table mention (
 ) /* WITHOUT_ROWID */;
 create index mention_of_thread on mention (thread_id);
 
+-- What was read out of the files of messages; how, and how much, stands with the
+-- files in message.attachments. A table of its own keeps lists light.
+create table attachment_text (
+  message_id text   not null,
+  n          bigint not null, -- the file's place in message.attachments
+  body       bytea  not null, -- zstd
+  primary key (message_id, n)
+);
+
 create table quarantine (
   id         text   not null primary key,
   account_id text   not null,
@@ -222,6 +231,7 @@ drop table event;
 drop table endpoint;
 drop table rule;
 drop table quarantine;
+drop table attachment_text;
 drop table mention;
 drop table message;
 drop table thread;
