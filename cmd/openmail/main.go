@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"openmail/internal/cli"
+	"openmail/internal/extract"
 )
 
 // version is set when a release is built; see Makefile.
@@ -18,6 +19,9 @@ func main() { os.Exit(run()) }
 
 // run is main with a result, so that what it defers is done.
 func run() int {
+	if len(os.Args) > 1 && os.Args[1] == extract.Command {
+		return extract.Child(os.Args[2:])
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
