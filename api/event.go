@@ -33,7 +33,11 @@ var beforeInbox = []byte(`"inbox_id":`)
 // Received is the payload of a message.received event, but for delivered_at
 // and attempt, which change with every hand-over: Stamp adds them.
 func (l Links) Received(e openmail.Event, m openmail.Message) []byte {
-	b := make([]byte, 0, 1024+len(m.BodyText)+len(m.BodyText)/8)
+	size := len(m.BodyText)
+	for _, a := range m.Attachments {
+		size += len(a.Extracted.Text)
+	}
+	b := make([]byte, 0, 1024+size+size/8)
 	b = append(b, `{"event":`...)
 	b = AppendString(b, string(e.Type))
 	b = append(b, `,"event_id":`...)
@@ -94,6 +98,14 @@ func (l Links) appendAttachment(b []byte, message string, a openmail.Attachment)
 	b = strconv.AppendInt(b, a.SizeBytes, 10)
 	b = append(b, `,"url":`...)
 	b = AppendString(b, l.Attachment(message, a.Filename))
+	if a.Extracted.Method.HasText() {
+		b = append(b, `,"parsedText":`...)
+		b = AppendString(b, a.Extracted.Text)
+	}
+	if a.Extracted.Method != "" {
+		b = append(b, `,"extractionMethod":`...)
+		b = AppendString(b, string(a.Extracted.Method))
+	}
 	return append(b, '}')
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"openmail"
+	"openmail/api"
 )
 
 // maxRedirects is how often a download may be sent elsewhere.
@@ -57,6 +58,12 @@ func (c *Client) RawMessage(ctx context.Context, id string) (*Download, error) {
 // them or say where they are: the key is not sent there.
 func (c *Client) Attachment(ctx context.Context, message, filename string) (*Download, error) {
 	return c.download(ctx, request{method: http.MethodGet, path: "/v1/attachments/{}/{}", ids: []string{message, filename}})
+}
+
+// AttachmentText is the text in one file of a message. Where there is none the
+// error is openmail.CodeExtractionFailed and says why.
+func (c *Client) AttachmentText(ctx context.Context, message, filename string) (api.AttachmentText, error) {
+	return fetch[api.AttachmentText](ctx, c, request{method: http.MethodGet, path: "/v1/attachments/{}/{}/text", ids: []string{message, filename}})
 }
 
 func (c *Client) download(ctx context.Context, r request) (*Download, error) {

@@ -20,6 +20,7 @@ import (
 	"openmail/internal/blob"
 	"openmail/internal/delivery"
 	"openmail/internal/dispatch"
+	"openmail/internal/extract"
 	"openmail/internal/httpapi"
 	"openmail/internal/intake"
 	"openmail/internal/mailbox"
@@ -51,7 +52,8 @@ type App struct {
 	rest       *httpapi.Server
 	http       *http.Server
 	metrics    *metrics
-	newKey     string // made by this start; "" otherwise
+	reader     *extract.Pool // nil: attachments are not read
+	newKey     string        // made by this start; "" otherwise
 }
 
 // New takes the data folder and the ports, opens the store and makes every
@@ -151,20 +153,33 @@ func (a *App) makeRooms(context.Context) error {
 	}
 	a.atClose(func() error { sender.Close(); return nil })
 	a.metrics = newMetrics(a)
+	if err := a.makeReader(); err != nil {
+		return err
+	}
 	a.dispatcher = dispatch.New(dispatch.Config{
 		Queue: a.store, Poster: sender, Listeners: a.listeners, Logger: a.logger, Posted: a.metrics.posted,
 	})
 	a.sockets = dispatch.NewSockets(a.listeners, a.store, a.dispatcher, a.logger, a.metrics.receipt)
-	rooms := mailbox.New(mailbox.Config{
-		Pods: a.store, Inboxes: a.store, Mail: a.store, Changes: a.store, Raws: a.store, Policies: a.store, Quarantine: a.store,
-		Domains: []string{a.config.Domain},
-	})
+	rooms := a.mailbox()
 	a.access = access.New(access.Config{
 		Keys: a.store, Uses: a.store, Accounts: a.store, Inboxes: rooms, Logger: a.logger,
 		OnRevoke: func(key string) { a.stream.Revoke(key) },
 	})
 	a.rest = httpapi.New(a.restConfig(target{sender}, rooms))
 	return nil
+}
+
+// makeReader makes what reads attachments.
+func (a *App) makeReader() (err error) {
+	if !a.config.Extract {
+		return nil
+	}
+	tools := extract.FindTools()
+	a.logger.Info("extract.tools", "pdftotext", tools.PDFToText, "tesseract", tools.Tesseract)
+	a.reader, err = extract.NewPool(extract.Config{
+		Processes: a.config.ExtractProcesses, Tools: tools, Logger: a.logger, Observe: a.metrics.extracted,
+	})
+	return err
 }
 
 // target lets a Sender also make secrets, as dispatch wants it.
@@ -188,11 +203,27 @@ func (a *App) restConfig(t dispatch.Target, rooms *mailbox.Mailbox) httpapi.Conf
 	return c
 }
 
+func (a *App) mailbox() *mailbox.Mailbox {
+	c := mailbox.Config{
+		Pods: a.store, Inboxes: a.store, Mail: a.store, Changes: a.store, Raws: a.store, Policies: a.store, Quarantine: a.store,
+		Texts: a.store, ReadTime: a.config.ExtractLater, Domains: []string{a.config.Domain},
+	}
+	if a.reader != nil {
+		c.Reader = a.reader
+	}
+	return mailbox.New(c)
+}
+
 func (a *App) intake() *intake.Intake {
-	return intake.New(intake.Config{
+	c := intake.Config{
 		Store: a.store, Quarantine: a.store, Bell: a.bell, Dispatcher: a.dispatcher, Listening: a.listeners.Wanted,
+		Known: a.store, ReadTime: a.config.ExtractTime,
 		MaxBytes: a.config.MaxMail, Keep: a.config.RetainQuarantine, Logger: a.logger,
-	})
+	}
+	if a.reader != nil {
+		c.Reader = a.reader
+	}
+	return intake.New(c)
 }
 
 // makeDoors makes where the world comes in.

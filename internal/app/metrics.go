@@ -21,6 +21,7 @@ type metrics struct {
 	requests *prometheus.HistogramVec
 	receipts prometheus.Histogram
 	posts    *prometheus.HistogramVec
+	texts    *prometheus.HistogramVec
 }
 
 func newMetrics(a *App) *metrics {
@@ -38,9 +39,13 @@ func newMetrics(a *App) *metrics {
 			Name: "openmail_webhook_post_seconds", Help: "Posts to endpoints by how they ended.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
 		}, []string{"outcome"}),
+		texts: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "openmail_extraction_seconds", Help: "Attachments given to a child process, by how they were read or why not.",
+			Buckets: prometheus.ExponentialBuckets(0.002, 4, 7),
+		}, []string{"method"}),
 	}
 	m.registry.MustRegister(
-		m.requests, m.receipts, m.posts, &parts{a},
+		m.requests, m.receipts, m.posts, m.texts, &parts{a},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -58,6 +63,10 @@ func (m *metrics) receipt(r dispatch.Receipt) { m.receipts.Observe(r.At.Sub(r.Pu
 
 func (m *metrics) posted(a openmail.Attempt) {
 	m.posts.WithLabelValues(string(a.Outcome)).Observe(a.Took.Seconds())
+}
+
+func (m *metrics) extracted(e openmail.Extraction, took time.Duration) {
+	m.texts.WithLabelValues(string(e)).Observe(took.Seconds())
 }
 
 // parts reads the counts of the parts.

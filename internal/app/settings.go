@@ -43,6 +43,11 @@ type Config struct {
 
 	ReceiptDeadline time.Duration
 
+	Extract          bool
+	ExtractTime      time.Duration
+	ExtractLater     time.Duration
+	ExtractProcesses int
+
 	RetainEvents     time.Duration
 	RetainMessages   time.Duration
 	RetainTrash      time.Duration
@@ -84,6 +89,10 @@ func Settings() []Setting {
 		{Env: "OPENMAIL_LIMIT_SOCKET_MESSAGES", Default: "30", Meaning: "messages of a WebSocket client in 10 s; 0: any number", set: number(func(c *Config, n int) { c.SocketMessages = n }, 0, 1e6)},
 		{Env: "OPENMAIL_LIMIT_REQUESTS", Default: "1000", Meaning: "REST requests of an account in a minute; 0: any number", set: number(func(c *Config, n int) { c.RequestLimit = n }, 0, 1e9)},
 		{Env: "OPENMAIL_RECEIPT_DEADLINE", Default: "10s", Meaning: "how long a pushed event may stay without a receipt before it goes to the webhook: 3s to 2m", set: deadline},
+		{Env: "OPENMAIL_EXTRACT", Default: "on", Meaning: "off: the text of attachments is not read", set: onOff(func(c *Config) *bool { return &c.Extract })},
+		{Env: "OPENMAIL_EXTRACT_TIME", Default: "3s", Meaning: "how long a mail waits for the text of its attachments: 100ms to 30s; what was not read by then is read when somebody asks for it", set: between(func(c *Config) *time.Duration { return &c.ExtractTime }, 100*time.Millisecond, 30*time.Second)},
+		{Env: "OPENMAIL_EXTRACT_LATER", Default: "10s", Meaning: "how long one attachment may take when somebody asks for its text: 1s to 25s", set: between(func(c *Config) *time.Duration { return &c.ExtractLater }, time.Second, 25*time.Second)},
+		{Env: "OPENMAIL_EXTRACT_PROCESSES", Default: "0", Meaning: "how many attachments are read at a time, each in a process of 512 MiB at most; 0: as many as there are processors, at least 2", set: number(func(c *Config, n int) { c.ExtractProcesses = n }, 0, 256)},
 		{Env: "OPENMAIL_RETAIN_EVENTS", Default: "720h", Meaning: "how long events can be replayed; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainEvents })},
 		{Env: "OPENMAIL_RETAIN_MESSAGES", Default: "0", Meaning: "how long messages are kept with their raw mail; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainMessages })},
 		{Env: "OPENMAIL_RETAIN_TRASH", Default: "720h", Meaning: "how long deleted threads are kept; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainTrash })},
@@ -214,6 +223,17 @@ func duration(field func(*Config) *time.Duration) func(*Config, string) error {
 		d, err := time.ParseDuration(v)
 		if err != nil || d < 0 {
 			return fmt.Errorf("%q is not a length of time: write it like 720h or 30m", v)
+		}
+		*field(c) = d
+		return nil
+	}
+}
+
+func between(field func(*Config) *time.Duration, least, most time.Duration) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d < least || d > most {
+			return fmt.Errorf("%q is not a length of time from %v to %v", v, least, most)
 		}
 		*field(c) = d
 		return nil

@@ -13,11 +13,34 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"openmail/api"
 	"openmail/client"
 )
 
 func (c *cli) attachmentCommands() *cobra.Command {
-	return c.group("attachments", "Fetch the files of messages", c.attachmentGet())
+	return c.group("attachments", "Fetch the files of messages", c.attachmentGet(), c.attachmentText())
+}
+
+func (c *cli) attachmentText() *cobra.Command {
+	var message, filename string
+	cmd := c.command("text [message-id] [filename]", "Print the text in one file of a message", func(ctx context.Context, s *session, args []string) error {
+		id, err := idOf(args, 0, message, "message-id")
+		if err != nil {
+			return err
+		}
+		name, err := idOf(args, 1, filename, "filename")
+		if err != nil {
+			return err
+		}
+		text, err := s.client.AttachmentText(ctx, id, name)
+		if err != nil {
+			return err
+		}
+		return show(s.out, text, func(t api.AttachmentText) error { return s.out.text(t.Text) })
+	})
+	cmd.Flags().StringVar(&message, "message-id", "", "the message")
+	cmd.Flags().StringVar(&filename, "filename", "", "the file, by the name that the message gives it")
+	return cmd
 }
 
 func (c *cli) attachmentGet() *cobra.Command {

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"openmail"
+	"openmail/api"
 )
 
 // attachmentInput is a request with a key, or one by a signed link.
@@ -73,6 +74,23 @@ func (s *Server) attachment(ctx context.Context, scope openmail.Scope, in *attac
 		defer r.Close() // it only gives memory back
 		s.download(c, harmless(a.ContentType), a.Filename, a.SizeBytes, r)
 	}}, nil
+}
+
+type attachmentTextInput struct {
+	Caller
+	MessageID string `path:"messageId" maxLength:"200"`
+	Filename  string `path:"filename" maxLength:"1000"`
+}
+
+func (s *Server) getAttachmentText(ctx context.Context, in *attachmentTextInput) (*reply[api.AttachmentText], error) {
+	a, inbox, err := s.c.Mailbox.Text(ctx, in.scope(), in.MessageID, in.Filename)
+	if err != nil {
+		return nil, err
+	}
+	return body(api.AttachmentText{
+		InboxID: inbox, Filename: a.Filename, ContentType: a.ContentType,
+		ExtractionMethod: string(a.Extracted.Method), Text: a.Extracted.Text,
+	}), nil
 }
 
 // saveAs sets the headers of a file that a stranger wrote.

@@ -77,16 +77,23 @@ func (s *Server) messageJSON(m openmail.Message) api.Message {
 		RFCMessageID: m.RFCMessageID, InReplyTo: m.InReplyTo, References: notNull(m.References),
 		RawURL: s.c.Links.Raw(m.ID), SizeBytes: m.SizeBytes,
 		HiddenText: m.HiddenText, Partial: m.Partial,
-		Defects: each(m.Defects, func(d openmail.Defect) string { return string(d) }),
-		Attachments: each(m.Attachments, func(a openmail.Attachment) api.Attachment {
-			return api.Attachment{
-				Filename: a.Filename, ContentType: a.ContentType, SizeBytes: a.SizeBytes,
-				URL: s.c.Links.Attachment(m.ID, a.Filename),
-			}
-		}),
+		Defects:     each(m.Defects, func(d openmail.Defect) string { return string(d) }),
+		Attachments: each(m.Attachments, func(a openmail.Attachment) api.Attachment { return s.attachmentJSON(m, a) }),
 	}
 	if m.Direction == openmail.Inbound {
 		out.Envelope = &api.Envelope{MailFrom: m.Envelope.MailFrom, RcptTo: m.Envelope.RcptTo, Role: string(m.EnvelopeRole)}
+	}
+	return out
+}
+
+// attachmentJSON is a file with its text, unless its list had no room for that.
+func (s *Server) attachmentJSON(m openmail.Message, a openmail.Attachment) api.Attachment {
+	out := api.Attachment{
+		Filename: a.Filename, ContentType: a.ContentType, SizeBytes: a.SizeBytes,
+		URL: s.c.Links.Attachment(m.ID, a.Filename), ExtractionMethod: string(a.Extracted.Method),
+	}
+	if a.Extracted.Method.HasText() && !m.BodyOmitted {
+		out.ParsedText = &a.Extracted.Text
 	}
 	return out
 }

@@ -29,6 +29,10 @@ func (s *Server) mailRoutes() {
 		summary: "Get an attachment, by a redirect to a link that works for 15 minutes without a key", status: http.StatusFound,
 		responses: map[string]*huma.Response{"200": bytesOf("application/octet-stream"), "302": {Description: "The link, on the same origin"}},
 	}, s.getAttachment)
+	add(s, route{
+		method: http.MethodGet, path: "/v1/attachments/{messageId}/{filename}/text", id: "getAttachmentText", tag: messages,
+		summary: "Get the text in an attachment; one that was not read when it came in is read now",
+	}, s.getAttachmentText)
 }
 
 type listMessagesInput struct {

@@ -50,7 +50,7 @@ func matrix() map[string]rights {
 		"listMessages": {none, no, no, ok, ok}, "listThreads": {none, no, no, ok, ok},
 		"getThread": {none, none, none, ok, ok}, "updateThread": {none, none, none, ok, ok}, "deleteThread": {none, none, no, ok, no},
 		"getMessage": {none, none, none, ok, ok}, "getRawMessage": {none, none, none, ok, ok}, "deleteMessage": {none, none, no, ok, no},
-		"getAttachment": {none, none, none, ok, ok},
+		"getAttachment": {none, none, none, ok, ok}, "getAttachmentText": {none, none, none, ok, ok},
 
 		"listEvents": {apart, apart, apart, ok, ok}, "getEvent": {none, none, none, ok, ok}, "listAttempts": {none, none, none, ok, ok},
 		"redeliverEvent": {none, none, none, ok, ok}, "redeliverEvents": {apart, apart, apart, ok, ok},

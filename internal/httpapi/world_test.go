@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -9,7 +10,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +23,7 @@ import (
 	"openmail/internal/access"
 	"openmail/internal/blob"
 	"openmail/internal/dispatch"
+	"openmail/internal/extract"
 	"openmail/internal/httpapi"
 	"openmail/internal/id"
 	"openmail/internal/intake"
@@ -41,6 +45,7 @@ type world struct {
 	http   *httptest.Server
 	access *access.Access
 	log    *bytes.Buffer
+	reader reader
 
 	account, token           string // an account and its key
 	otherAccount, otherToken string // another
@@ -62,6 +67,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 	w := &world{t: t, db: db, log: &bytes.Buffer{}}
 	rooms := mailbox.New(mailbox.Config{
 		Pods: db, Inboxes: db, Mail: db, Changes: db, Raws: db, Policies: db, Quarantine: db,
+		Texts: db, Reader: &w.reader, ReadTime: 10 * time.Second,
 		Domains: []string{domain, "xn--bcher-kva.example"},
 	})
 	w.access = access.New(access.Config{
@@ -288,6 +294,35 @@ func letter(messageID, subject string, more ...string) string {
 type target struct{ *webhook.Sender }
 
 func (target) NewSecret() string { return webhook.NewSecret() }
+
+// reader reads attachments in this process, as a child does.
+type reader struct {
+	mu     sync.Mutex
+	calls  int
+	before func()              // what each call waits for; nil for nothing
+	says   openmail.Extraction // instead; "" for the truth
+}
+
+func (r *reader) Mail(ctx context.Context, _ string, raw []byte, files []openmail.Attachment) []openmail.Attachment {
+	r.mu.Lock()
+	r.calls++
+	before, says := r.before, r.says
+	r.mu.Unlock()
+	if before != nil {
+		before()
+	}
+	files = slices.Clone(files)
+	for i, a := range files {
+		data, err := io.ReadAll(mime.Open(raw, a))
+		if err != nil {
+			panic(err) // the reader has no errors
+		}
+		if files[i].Extracted = (extract.Tools{}).Text(ctx, a.Filename, a.ContentType, data); says != "" {
+			files[i].Extracted = openmail.Extracted{Method: says}
+		}
+	}
+	return files
+}
 
 // quiet is a bell that nobody hears and a dispatcher that nobody runs.
 type quiet struct{}

@@ -38,6 +38,12 @@ type Config struct {
 	Quarantine Quarantine
 	Bell       Bell
 	Dispatcher Dispatcher
+	// Reader reads the text of attachments; nil: nobody does.
+	Reader Reader
+	// Known is asked first; needed with a Reader.
+	Known Known
+	// ReadTime is how long a mail waits for that.
+	ReadTime time.Duration
 	// Listening reports whether a live socket wants such an event.
 	Listening func(account, inbox string, t openmail.EventType) bool
 	// MaxBytes bounds a mail; what is larger is openmail.CodeTooLarge.
@@ -112,6 +118,9 @@ func (in *Intake) take(ctx context.Context, env openmail.Envelope, raw []byte, a
 	}
 	if len(f.Copies) == 0 {
 		return nil, errors.New("a mail without recipients")
+	}
+	if err := in.readFiles(ctx, &f); err != nil {
+		return nil, err
 	}
 	filed, err := in.Store.File(ctx, f)
 	if err != nil {
@@ -218,6 +227,9 @@ func (in *Intake) Release(ctx context.Context, scope openmail.Scope, quarantined
 		Event:   id.At(openmail.PrefixEvent, at),
 		Verdict: openmail.Verdict{Admitted: true},
 	}}
+	if err := in.readFiles(ctx, &f); err != nil {
+		return Filed{}, err
+	}
 	filed, err := in.Quarantine.Release(ctx, scope, quarantined, f)
 	if err != nil {
 		return Filed{}, err

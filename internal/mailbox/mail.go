@@ -93,16 +93,8 @@ func (m *Mailbox) Attachment(ctx context.Context, scope openmail.Scope, message,
 
 // AttachmentInfo is Attachment without its bytes.
 func (m *Mailbox) AttachmentInfo(ctx context.Context, scope openmail.Scope, message, filename string) (openmail.Attachment, error) {
-	msg, err := m.c.Mail.Message(ctx, scope, message)
-	if err != nil {
-		return openmail.Attachment{}, err
-	}
-	for _, a := range msg.Attachments {
-		if a.Filename == filename {
-			return a, nil
-		}
-	}
-	return openmail.Attachment{}, openmail.Errorf(openmail.CodeNotFound, "The message has no attachment of that name.")
+	_, a, err := m.find(ctx, scope, message, filename)
+	return a, err
 }
 
 // part reads the encoded body of an attachment, and nothing else of the mail

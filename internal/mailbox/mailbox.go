@@ -9,6 +9,9 @@ package mailbox
 
 import (
 	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"openmail"
 )
@@ -19,7 +22,7 @@ const (
 	MaxPage     = 100
 )
 
-// Config is what a Mailbox works with: every field is needed.
+// Config is what a Mailbox works with: every field is needed, but for Reader.
 type Config struct {
 	Pods       Pods
 	Inboxes    Inboxes
@@ -28,6 +31,12 @@ type Config struct {
 	Raws       Raws
 	Policies   Policies
 	Quarantine Quarantine
+	Texts      Texts
+	// Reader reads the text of attachments that were not read when they came
+	// in; nil: nobody does.
+	Reader Reader
+	// ReadTime is how long one attachment may take then.
+	ReadTime time.Duration
 	// Domains are the mail domains of this server, the default one first, in
 	// lower case and ASCII.
 	Domains []string
@@ -39,9 +48,10 @@ type Mailbox struct {
 
 	// policy is held while a policy is read, changed and written: this
 	// process makes no two changes at once.
-	policy sync.Mutex
-	pods   sync.Mutex // likewise for a pod
-	held   held
+	policy  sync.Mutex
+	pods    sync.Mutex // likewise for a pod
+	held    held
+	reading singleflight.Group // of attachments, by account, message and name
 }
 
 // New returns a Mailbox.

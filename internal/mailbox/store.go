@@ -76,6 +76,14 @@ type Raws interface {
 	Raw(ctx context.Context, scope openmail.Scope, message string) (raw io.ReadCloser, size int64, err error)
 }
 
+// Texts is where the texts of attachments are kept.
+type Texts interface {
+	// KeepText keeps what was read of a message's file, which the message has
+	// from then on. It changes nothing where that was final already, or where
+	// the message has as much text as is kept. openmail.CodeNotFound.
+	KeepText(ctx context.Context, scope openmail.Scope, message, filename string, e openmail.Extracted) error
+}
+
 // Policies is where sender rules are kept. The scope covers a whole account.
 type Policies interface {
 	Policy(ctx context.Context, scope openmail.Scope) (openmail.Policy, error)
