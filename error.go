@@ -16,6 +16,8 @@ const (
 	CodeInvalidPod         Code = "invalid_pod"
 	CodeInvalidWebhookURL  Code = "invalid_webhook_url"
 	CodeNoWebhookURL       Code = "no_webhook_url"
+	CodeMissingKey         Code = "missing_idempotency_key"
+	CodeUnsupportedField   Code = "unsupported_field"
 	CodeUnauthorized       Code = "unauthorized"
 	CodeForbidden          Code = "forbidden"
 	CodeNotFound           Code = "not_found"
@@ -25,7 +27,9 @@ const (
 	CodeDefaultPod         Code = "default_pod"
 	CodeRuleExists         Code = "rule_exists"
 	CodeConflict           Code = "conflict"
+	CodeIdempotency        Code = "idempotency_conflict"
 	CodeKeyLimit           Code = "api_key_limit_reached"
+	CodeSuppressed         Code = "recipient_suppressed"
 	CodeTooLarge           Code = "too_large"
 	CodeRateLimit          Code = "rate_limit_exceeded"
 	CodeExtractionFailed   Code = "extraction_failed"
@@ -50,6 +54,8 @@ func Codes() []CodeInfo {
 		{CodeInvalidPod, "There is no pod with that id or clientId."},
 		{CodeInvalidWebhookURL, "The webhook URL is malformed, or leads to an address that webhooks may not reach."},
 		{CodeNoWebhookURL, "There is no webhook to test or rotate: set one first."},
+		{CodeMissingKey, "A send needs the header Idempotency-Key where the server is set to demand one."},
+		{CodeUnsupportedField, "The request has a field that is not supported, such as `bcc`; `field` names it."},
 		{CodeUnauthorized, "The key is missing, unknown or revoked."},
 		{CodeForbidden, "The key is valid but does not reach this far."},
 		{CodeNotFound, "There is no such thing, or it belongs to another account."},
@@ -59,7 +65,9 @@ func Codes() []CodeInfo {
 		{CodeDefaultPod, "The default pod of an account cannot be deleted."},
 		{CodeRuleExists, "The same rule is there already."},
 		{CodeConflict, "The request contradicts what is stored."},
+		{CodeIdempotency, "The Idempotency-Key was used for another request in the last 24 hours."},
 		{CodeKeyLimit, "There are as many active keys as allowed: revoke one first."},
+		{CodeSuppressed, "A recipient is on the suppression list; `type` says why, `field` which."},
 		{CodeTooLarge, "The request or the mail is larger than the limit."},
 		{CodeRateLimit, "Too many requests: wait for as long as Retry-After says."},
 		{CodeExtractionFailed, "No text can be read out of the attachment, or not now; the message says why."},
@@ -76,6 +84,7 @@ type Error struct {
 	Code    Code
 	Message string // one sentence for a person, without secrets
 	Field   string // the field at fault, as the wire spells it; "" when it is none
+	Type    string // which kind of it, where the code has several; "" otherwise
 	Err     error  // the cause, for the log only; nil when there is none
 }
 

@@ -5,6 +5,7 @@ go 1.26.8
 require (
 	code.dny.dev/ssrf v0.3.0
 	github.com/danielgtaylor/huma/v2 v2.37.2
+	github.com/emersion/go-message v0.18.2
 	github.com/foxcpp/go-mockdns v1.3.0
 	github.com/gobwas/ws v1.5.0
 	github.com/gorilla/websocket v1.5.3

@@ -101,6 +101,9 @@ type Message struct {
 	Envelope     MessageEnvelope
 	EnvelopeRole Role
 
+	// Deliveries are the recipients of an outbound message, the To first.
+	Deliveries []MailDelivery
+
 	SizeBytes int64 // of the raw mail
 	CreatedAt time.Time
 }

@@ -7,6 +7,7 @@ type Error struct {
 	Code      string `json:"error" doc:"Machine-readable code"`
 	Message   string `json:"message" doc:"What is wrong, for a person"`
 	Field     string `json:"field,omitempty" doc:"The field at fault, where it is one"`
+	Type      string `json:"type,omitempty" doc:"Which kind of it, where the code has several"`
 	RequestID string `json:"requestId,omitempty" doc:"Also in the header X-Request-Id; finds the request in the server's log"`
 }
 
@@ -149,9 +150,12 @@ type Message struct {
 	RawURL       string    `json:"rawUrl"`
 	SizeBytes    int64     `json:"sizeBytes"`
 	Envelope     *Envelope `json:"envelope,omitempty"`
-	HiddenText   bool      `json:"hiddenText" doc:"Text that HTML would not have shown was cut out of bodyText"`
-	Defects      []string  `json:"defects" nullable:"false" doc:"What is wrong with the mail's form"`
-	Partial      bool      `json:"partial" doc:"A limit was reached: the raw bytes hold more than this object"`
+
+	Deliveries []MailDelivery `json:"deliveries,omitempty" nullable:"false" doc:"Of an outbound message: its recipients, and where each stands"`
+
+	HiddenText bool     `json:"hiddenText" doc:"Text that HTML would not have shown was cut out of bodyText"`
+	Defects    []string `json:"defects" nullable:"false" doc:"What is wrong with the mail's form"`
+	Partial    bool     `json:"partial" doc:"A limit was reached: the raw bytes hold more than this object"`
 }
 
 // Envelope is what the SMTP session said of an inbound mail.
@@ -159,6 +163,64 @@ type Envelope struct {
 	MailFrom string `json:"mailFrom"`
 	RcptTo   string `json:"rcptTo"`
 	Role     string `json:"role" enum:"to,cc,bcc"`
+}
+
+// MailDelivery is one recipient of an outbound message.
+type MailDelivery struct {
+	Recipient     string `json:"recipient"`
+	State         string `json:"state" enum:"pending,sent,failed"`
+	Attempts      int    `json:"attempts"`
+	Code          int    `json:"code" doc:"Of the last SMTP reply; 0 when there was none"`
+	EnhancedCode  string `json:"enhancedCode" doc:"Such as 5.1.1 (RFC 3463)"`
+	LastAnswer    string `json:"lastAnswer" doc:"What the last attempt ended with, or why none is made"`
+	Server        string `json:"server" doc:"Who gave the answer"`
+	TLS           string `json:"tls" doc:"How the connection was protected"`
+	LastAttemptAt Time   `json:"lastAttemptAt" nullable:"true"`
+	NextAttemptAt Time   `json:"nextAttemptAt" nullable:"true" doc:"null: none is planned"`
+}
+
+// SendRequest asks for a mail to be sent.
+type SendRequest struct {
+	To           string           `json:"to" doc:"One address: jane@example.com, or Jane <jane@example.com>"`
+	Subject      string           `json:"subject,omitempty" maxLength:"998" doc:"Needed without threadId; a reply has the thread's"`
+	Body         string           `json:"body" doc:"At most 100000 characters of plain text or HTML, which is found out"`
+	BodyHTML     string           `json:"bodyHtml,omitempty" doc:"At most 500000 characters; body is the plain text then"`
+	ThreadID     string           `json:"threadId,omitempty" doc:"The thread to reply in"`
+	IncludeQuote *bool            `json:"includeQuote,omitempty" doc:"false: a reply without the message that it answers. Left out: true"`
+	CC           []string         `json:"cc,omitempty" maxItems:"50" nullable:"false"`
+	ReplyTo      string           `json:"replyTo,omitempty"`
+	Attachments  []SendAttachment `json:"attachments,omitempty" maxItems:"100" nullable:"false" doc:"25 MB in all"`
+
+	_ struct{} `additionalProperties:"true"`
+}
+
+// SendAttachment is a file of a mail that is to be sent.
+type SendAttachment struct {
+	Filename    string `json:"filename"`
+	ContentType string `json:"contentType,omitempty"`
+	Data        []byte `json:"data" doc:"Base64"`
+
+	_ struct{} `additionalProperties:"true"`
+}
+
+// Sent answers for a mail that was taken, the first time and each time after it.
+type Sent struct {
+	MessageID         string `json:"messageId"`
+	ThreadID          string `json:"threadId"`
+	ProviderMessageID string `json:"providerMessageId" doc:"The Message-ID that the mail has"`
+	Status            string `json:"status" enum:"pending,sent,failed"`
+	ID                string `json:"id" doc:"Another name of messageId"`
+	InboxID           string `json:"inboxId"`
+	Direction         string `json:"direction" enum:"outbound"`
+	CreatedAt         Time   `json:"createdAt"`
+}
+
+// Suppression is an address that gets no more mail of the account.
+type Suppression struct {
+	Address   string `json:"address"`
+	Type      string `json:"type" enum:"bounce,complaint,unsub"`
+	Reason    string `json:"reason" doc:"The answer that caused it"`
+	CreatedAt Time   `json:"createdAt"`
 }
 
 // Thread is a conversation in one inbox.

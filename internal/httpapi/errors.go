@@ -19,6 +19,8 @@ var statuses = map[openmail.Code]int{
 	openmail.CodeInvalidDomain:      http.StatusBadRequest,
 	openmail.CodeInvalidPod:         http.StatusBadRequest,
 	openmail.CodeNoWebhookURL:       http.StatusBadRequest,
+	openmail.CodeMissingKey:         http.StatusBadRequest,
+	openmail.CodeUnsupportedField:   http.StatusBadRequest,
 	openmail.CodeUnauthorized:       http.StatusUnauthorized,
 	openmail.CodeForbidden:          http.StatusForbidden,
 	openmail.CodeNotFound:           http.StatusNotFound,
@@ -28,10 +30,12 @@ var statuses = map[openmail.Code]int{
 	openmail.CodeDefaultPod:         http.StatusConflict,
 	openmail.CodeRuleExists:         http.StatusConflict,
 	openmail.CodeConflict:           http.StatusConflict,
+	openmail.CodeIdempotency:        http.StatusConflict,
 	openmail.CodeTooLarge:           http.StatusRequestEntityTooLarge,
 	openmail.CodeInvalidWebhookURL:  http.StatusUnprocessableEntity,
 	openmail.CodeKeyLimit:           http.StatusUnprocessableEntity,
 	openmail.CodeExtractionFailed:   http.StatusUnprocessableEntity,
+	openmail.CodeSuppressed:         http.StatusUnprocessableEntity,
 	openmail.CodeRateLimit:          http.StatusTooManyRequests,
 	openmail.CodeInternal:           http.StatusInternalServerError,
 	openmail.CodeWebhookFailed:      http.StatusBadGateway,
@@ -73,7 +77,7 @@ func (x *exchange) problem(err error) (int, api.Error) {
 	case status == http.StatusTooManyRequests && x.Header().Get("Retry-After") == "":
 		x.Header().Set("Retry-After", "1")
 	}
-	return status, api.Error{Code: string(e.Code), Message: e.Message, Field: e.Field, RequestID: x.id}
+	return status, api.Error{Code: string(e.Code), Message: e.Message, Field: e.Field, Type: e.Type, RequestID: x.id}
 }
 
 // failure takes the error of a handler through huma to translate.

@@ -130,6 +130,27 @@ func (in *Intake) take(ctx context.Context, env openmail.Envelope, raw []byte, a
 	return filed, nil
 }
 
+// Notify stores a mail of the server's own in an inbox, such as a report that
+// something was not delivered: no sender rule turns it away. When it returns
+// nil the mail is on disk; one that is there already is not stored again.
+func (in *Intake) Notify(ctx context.Context, inbox openmail.Inbox, raw []byte) error {
+	at := time.Now()
+	env := openmail.MessageEnvelope{RcptTo: inbox.Address}
+	filed, err := in.Store.File(ctx, Filing{
+		Raw: raw, Digest: sha256.Sum256(raw), At: at, Listening: in.Listening,
+		Copies: []Copy{{
+			Message: message(mime.Read(raw), env, inbox, int64(len(raw)), at),
+			Event:   id.At(openmail.PrefixEvent, at),
+			Verdict: openmail.Verdict{Admitted: true},
+		}},
+	})
+	if err != nil {
+		return err
+	}
+	in.ring(filed)
+	return nil
+}
+
 // expiry is when mail that is quarantined now will be removed; zero for never.
 func (in *Intake) expiry(at time.Time) time.Time {
 	if in.Keep == 0 {

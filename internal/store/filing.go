@@ -167,7 +167,7 @@ func (r *ref) thread() string {
 	return r.threadID
 }
 
-const sameBytes = " from message where inbox_id = $1 and rfc_message_id = $2 and digest = $3"
+const sameBytes = " from message where inbox_id = $1 and rfc_message_id = $2 and digest = $3 and direction = 'inbound'"
 
 // Filed implements intake.Known.
 func (db *DB) Filed(ctx context.Context, scope openmail.Scope, m openmail.Message, digest [32]byte) (bool, error) {
@@ -182,8 +182,9 @@ func (db *DB) Filed(ctx context.Context, scope openmail.Scope, m openmail.Messag
 	return n > 0, err
 }
 
-// known finds the message that has the very same bytes in the same inbox: the
-// sender did not see our 250 and came again.
+// known finds the message that came in with the very same bytes to the same
+// inbox: the sender did not see our 250 and came again. What the inbox sent to
+// itself is another message than what it gets.
 func (w *filing) known(t *tx, m openmail.Message) (*ref, error) {
 	var r ref
 	err := t.row("select id, thread_id"+sameBytes+" limit 1",

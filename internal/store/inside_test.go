@@ -14,6 +14,7 @@ import (
 	"openmail/internal/access"
 	"openmail/internal/dispatch"
 	"openmail/internal/intake"
+	"openmail/internal/outgoing"
 )
 
 // fileOne files a mail of 100 bytes, changed by edit.
@@ -274,6 +275,8 @@ func TestNoStatementScansATable(t *testing.T) {
 				"SCAN a", "SCAN account", // as many as there are customers
 				"SCAN l",                                                             // as many as there are lanes with something in them
 				"SCAN CONSTANT ROW", "SCAN event USING COVERING INDEX event_waiting", // what is under way
+				"SCAN mail_delivery USING INDEX mail_delivery_leased", "SCAN mail_delivery USING INDEX mail_delivery_held", // a batch of what a start resumes
+				"SCAN mail_delivery USING COVERING INDEX mail_delivery_due", "SCAN mail_delivery USING COVERING INDEX mail_delivery_held", "SCAN mail_lane USING COVERING INDEX mail_lane_due",
 			}, step) {
 				t.Errorf("%s: %s", step, statement)
 			}
@@ -329,6 +332,7 @@ func everyStatement(t *testing.T, db *DB) {
 		_, _ = db.PolicyFor(ctx, scope, []string{"a@b.c"})
 	}
 	account := openmail.Scope{Account: "acc_1"}
+	everySend(t, db, f.Thread)
 	_, _ = db.Lanes(ctx, openmail.Operator())
 	_, _ = db.Backlog(ctx, openmail.Operator())
 	_, _ = db.RevokedSince(ctx, openmail.Operator(), time.Now())
@@ -343,6 +347,33 @@ func everyStatement(t *testing.T, db *DB) {
 	_ = db.CreatePod(ctx, account, openmail.Pod{ID: "pod_2", Account: "acc_1"})
 	_ = db.UpdatePod(ctx, account, openmail.Pod{ID: "pod_2", ClientID: "acme"})
 	_ = db.DeletePod(ctx, account, "pod_2", time.Now())
+}
+
+// everySend does the same for what sends mail.
+func everySend(t *testing.T, db *DB, thread string) {
+	ctx, scope, now := t.Context(), openmail.Scope{Account: "acc_1"}, time.Now()
+	m := openmail.Message{ID: "msg_out", Account: "acc_1", Inbox: "inb_1", Thread: thread, Direction: openmail.Outbound, CreatedAt: now}
+	a := outgoing.Acceptance{Message: m, Reply: true, Key: "k", Queued: []outgoing.Queued{{Recipient: "a@b.c", Domain: "b.c", Due: now}, {Recipient: "d@e.f", Domain: "e.f"}}}
+	if _, err := db.AcceptMail(ctx, scope, a); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = db.AcceptMail(ctx, scope, a) // the key is taken
+	_, _ = db.SentBefore(ctx, scope, "k", now)
+	_, _ = db.Conversation(ctx, scope, "inb_1", thread)
+	_, _ = db.Message(ctx, scope, "msg_out")
+	_, _ = db.SuppressedAmong(ctx, scope, []string{"a@b.c"})
+	_, _, _ = db.Suppressions(ctx, scope, openmail.Page{Limit: 10})
+	_ = db.DeleteSuppression(ctx, scope, "a@b.c")
+	_, _, _ = db.MailLanes(ctx, openmail.Operator(), now, 10)
+	c, err := db.ClaimMail(ctx, openmail.Operator(), "b.c", now)
+	if err != nil || len(c.Due) != 1 {
+		t.Fatalf("claimed %+v, %v", c, err)
+	}
+	_ = db.SettleMail(ctx, openmail.Operator(), c, []outgoing.Settled{{Due: c.Due[0], Next: outgoing.Next{State: openmail.StatusFailed, Suppress: true}}}, now)
+	_, _, _, _ = db.MailBacklog(ctx, openmail.Operator())
+	for range 2 {
+		_, _ = db.ResumeMail(ctx, openmail.Operator(), true, now, 10)
+	}
 }
 
 // plans are how the statements prepared so far are run, step by step.

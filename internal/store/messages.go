@@ -157,7 +157,7 @@ func (db *DB) messages(ctx context.Context, q *query) ([]openmail.Message, error
 			return nil, err
 		}
 	}
-	return all, nil
+	return all, db.addDeliveries(ctx, all)
 }
 
 // newestFirst is the indices of rows, that of the newest message first.
@@ -217,7 +217,13 @@ func (db *DB) Message(ctx context.Context, scope openmail.Scope, id string) (ope
 	if err != nil {
 		return openmail.Message{}, err
 	}
-	return db.whole(ctx, r)
+	m, err := db.whole(ctx, r)
+	if err != nil {
+		return openmail.Message{}, err
+	}
+	one := []openmail.Message{m}
+	err = db.addDeliveries(ctx, one)
+	return one[0], err
 }
 
 // Raw implements mailbox.Raws.
@@ -244,6 +250,15 @@ func (db *DB) Raw(ctx context.Context, scope openmail.Scope, message string) (io
 	return body, r.sizes.raw, nil
 }
 
+// deleteMessage removes the message $1 with what hangs on it, but for its event.
+func deleteMessage() []string {
+	return []string{
+		"delete from attachment_text where message_id = $1",
+		"delete from mail_delivery where message_id = $1",
+		"delete from message where id = $1",
+	}
+}
+
 // DeleteMessage implements mailbox.MailChanges.
 func (db *DB) DeleteMessage(ctx context.Context, scope openmail.Scope, id string) error {
 	return db.w.write(ctx, func(t *tx) error {
@@ -253,7 +268,7 @@ func (db *DB) DeleteMessage(ctx context.Context, scope openmail.Scope, id string
 			return orNotFound(err, "message")
 		}
 		t.forget(account)
-		return t.each([]any{id}, "delete from message where id = $1", deleteTexts).
+		return t.each([]any{id}, deleteMessage()...).
 			then([]any{event}, "delete from attempt where event_id = $1", "delete from event where id = $1").
 			then([]any{thread}, afterRemoval()...).err
 	})

@@ -100,6 +100,7 @@ func (db *DB) Sweep(ctx context.Context, now time.Time) (removed int64, err erro
 		{r.Events, sweepEvents},
 		{r.Messages, db.sweepMessages},
 		{r.Trash, db.sweepTrash},
+		{keepSendKeys, sweepSendKeys},
 	} {
 		if s.keep == 0 {
 			continue
@@ -168,7 +169,7 @@ func (db *DB) removeMessages(t *tx, which string, arg any) (int64, error) {
 	threads, accounts := map[string]bool{}, map[string]bool{}
 	for _, g := range all {
 		threads[g.thread], accounts[g.account] = true, true
-		if err := t.each([]any{g.id}, "delete from message where id = $1", deleteTexts).
+		if err := t.each([]any{g.id}, deleteMessage()...).
 			then([]any{g.event}, "delete from attempt where event_id = $1", "delete from event where id = $1").err; err != nil {
 			return 0, err
 		}

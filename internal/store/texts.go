@@ -9,8 +9,6 @@ import (
 
 // The texts of files, in attachment_text: one row for each file that has one.
 
-const deleteTexts = "delete from attachment_text where message_id = $1"
-
 // maxText is what one text of a file may have, in bytes, when it is read back.
 const maxText = 4 * openmail.MaxExtractedText
 

@@ -224,8 +224,71 @@ create table attempt (
   primary key (event_id, at, n, channel, remote)
 ) /* WITHOUT_ROWID */;
 
+-- Sending.
+
+-- A recipient of an outbound message and its place in the queue. due_at is when
+-- something is to be done: an attempt while it is pending, a report to the
+-- sender once it has failed; 0: nothing, or not before there is a way out.
+create table mail_delivery (
+  message_id text   not null,
+  n          bigint not null, -- 0: the To
+  recipient  text   not null,
+  domain     text   not null,
+  state      text   not null,
+  attempts   bigint not null,
+  began_at   bigint not null, -- from when patience counts
+  due_at     bigint not null,
+  leased     bigint not null, -- 1: somebody is at it until due_at
+  last_at    bigint not null,
+  code       bigint not null,
+  enhanced   text   not null,
+  answer     text   not null,
+  server     text   not null,
+  tls        text   not null,
+  primary key (message_id, n)
+) /* WITHOUT_ROWID */;
+create index mail_delivery_due on mail_delivery (domain, due_at) where due_at > 0;
+create index mail_delivery_leased on mail_delivery (message_id, n) where leased = 1;
+create index mail_delivery_held on mail_delivery (message_id, n) where due_at = 0 and state = 'pending';
+
+-- A domain with something due, and the earliest of those times: what waits is
+-- found without looking at all of it.
+create table mail_lane (
+  domain text   not null primary key,
+  due_at bigint not null
+) /* WITHOUT_ROWID */;
+create index mail_lane_due on mail_lane (due_at);
+
+-- What was accepted under an idempotency key.
+create table send_key (
+  account_id      text   not null,
+  idempotency_key text   not null,
+  hash            bytea  not null, -- SHA-256 of the request
+  message_id      text   not null,
+  thread_id       text   not null,
+  inbox_id        text   not null,
+  rfc_message_id  text   not null,
+  created_at      bigint not null,
+  primary key (account_id, idempotency_key)
+) /* WITHOUT_ROWID */;
+create index send_key_age on send_key (created_at);
+
+create table suppression (
+  account_id text   not null,
+  address    text   not null,
+  type       text   not null,
+  reason     text   not null,
+  created_at bigint not null,
+  primary key (account_id, address)
+) /* WITHOUT_ROWID */;
+create index suppression_of_account on suppression (account_id, created_at);
+
 -- +goose Down
 
+drop table suppression;
+drop table send_key;
+drop table mail_lane;
+drop table mail_delivery;
 drop table attempt;
 drop table event;
 drop table endpoint;

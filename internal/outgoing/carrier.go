@@ -1,0 +1,407 @@
+package outgoing
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"openmail"
+)
+
+// How the carrier works.
+const (
+	// inFlight is how many conversations there are at a time. Each holds its
+	// mail in memory.
+	inFlight = 32
+	// perDomain is how many of them are with one domain: large receivers
+	// limit connections of a stranger to about ten, and small ones to fewer.
+	perDomain = 4
+	// Patience is how long one conversation may take.
+	Patience = 5 * time.Minute
+	// lookEvery is how often the queue is looked at for what other processes
+	// put there, and for what nobody told of.
+	lookEvery    = 30 * time.Second
+	lookLimit    = 500 // domains of one look
+	resumeBatch  = 500
+	stopPatience = 15 * time.Second
+)
+
+// Local is the way to the inboxes of this server.
+type Local interface {
+	// Route finds the inbox that an address leads to; openmail.CodeNotFound.
+	Route(ctx context.Context, addr string) (openmail.Recipient, error)
+	// Accept stores a mail for every inbox of the envelope, all or nothing;
+	// what an inbox has already is not stored again.
+	Accept(ctx context.Context, env openmail.Envelope, r io.Reader) (messageID string, err error)
+	// Notify stores a mail of the server's own in an inbox, which no sender
+	// rule turns away; one that is there already is not stored again.
+	Notify(ctx context.Context, inbox openmail.Inbox, raw []byte) error
+}
+
+// CarrierConfig is what a Carrier works with.
+type CarrierConfig struct {
+	Queue Queue
+	Local Local
+	// Transport is the way to other domains; nil: there is none, and their
+	// mail waits.
+	Transport Transport
+	// Ours reports whether mail to a domain stays on this server.
+	Ours func(domain string) bool
+	// Hostname is this server's name in the reports that it writes.
+	Hostname string
+	Logger   *slog.Logger
+	// Observe is told what each attempt came to; nil: nobody is.
+	Observe func(Settled)
+}
+
+// Carrier carries what is due to where it is meant for.
+type Carrier struct {
+	CarrierConfig
+	bell chan struct{}
+
+	mu     sync.Mutex
+	ready  []string // domains with something due, each once, in the order of their turns
+	flying map[string]int
+	total  int
+	next   time.Time // when to look again
+}
+
+// NewCarrier returns a Carrier.
+func NewCarrier(c CarrierConfig) *Carrier {
+	return &Carrier{CarrierConfig: c, bell: make(chan struct{}, 1), flying: map[string]int{}}
+}
+
+// Wake says that a domain has something due. It does not block.
+func (c *Carrier) Wake(domain string) {
+	c.mu.Lock()
+	if !slices.Contains(c.ready, domain) && len(c.ready) < lookLimit {
+		c.ready = append(c.ready, domain)
+	}
+	c.mu.Unlock()
+	c.ring()
+}
+
+func (c *Carrier) ring() {
+	select {
+	case c.bell <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// Run carries what is due until ctx ends, and then finishes the conversations
+// under way, for 15 s at most: what is cut off is tried again after a start.
+func (c *Carrier) Run(ctx context.Context) error {
+	talks, cancel := lingering(ctx, stopPatience)
+	defer cancel()
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	workers.Go(func() { c.resume(ctx) })
+	c.look(ctx)
+	for ctx.Err() == nil {
+		for domain := c.turn(); domain != ""; domain = c.turn() {
+			workers.Go(func() { c.carry(talks, domain) })
+		}
+		c.wait(ctx)
+	}
+	return nil
+}
+
+// wait returns when there may be something to do, and looks when it is time.
+func (c *Carrier) wait(ctx context.Context) {
+	c.mu.Lock()
+	next := c.next
+	c.mu.Unlock()
+	t := time.NewTimer(max(time.Until(next), 0))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-c.bell:
+	case <-t.C:
+		c.look(ctx)
+	}
+}
+
+// sooner has the queue looked at then at the latest.
+func (c *Carrier) sooner(due time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if due.Before(c.next) {
+		c.next = due
+		c.ring()
+	}
+}
+
+// look finds the domains that have something due, and when the next one will.
+func (c *Carrier) look(ctx context.Context) {
+	now := time.Now()
+	c.mu.Lock()
+	c.next = now.Add(lookEvery)
+	c.mu.Unlock()
+	due, next, err := c.Queue.MailLanes(ctx, openmail.Operator(), now, lookLimit)
+	if err != nil && ctx.Err() == nil {
+		c.Logger.Error("mail.look", "error", err)
+	}
+	for _, domain := range due {
+		c.Wake(domain)
+	}
+	if !next.IsZero() {
+		c.sooner(next)
+	}
+}
+
+// turn is the domain whose turn it is, and counts a conversation with it; ""
+// when none may begin. Domains take turns: one with a long queue holds up no
+// other.
+func (c *Carrier) turn() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.total >= inFlight {
+		return ""
+	}
+	for i, domain := range c.ready {
+		if c.flying[domain] < perDomain {
+			c.ready = slices.Delete(c.ready, i, i+1)
+			c.flying[domain]++
+			c.total++
+			return domain
+		}
+	}
+	return ""
+}
+
+func (c *Carrier) ended(domain string) {
+	c.mu.Lock()
+	c.total--
+	if c.flying[domain]--; c.flying[domain] == 0 {
+		delete(c.flying, domain)
+	}
+	c.mu.Unlock()
+	c.ring()
+}
+
+// carry claims one message that is due to a domain, and sees to it.
+func (c *Carrier) carry(ctx context.Context, domain string) {
+	defer c.ended(domain)
+	start := time.Now()
+	claimed, err := c.Queue.ClaimMail(ctx, openmail.Operator(), domain, start)
+	if err != nil {
+		if ctx.Err() == nil {
+			c.Logger.Error("mail.claim", "error", err)
+		}
+		return
+	}
+	if claimed.More {
+		c.Wake(domain)
+	}
+	if len(claimed.Due) == 0 {
+		return
+	}
+	settled := append(c.report(ctx, claimed), c.attempt(ctx, claimed)...)
+	// What was done is written, even at the end of the process: the remote
+	// server has said its word.
+	if err := c.Queue.SettleMail(context.WithoutCancel(ctx), openmail.Operator(), claimed, settled, time.Now()); err != nil {
+		c.Logger.Error("mail.settle", "message", claimed.Message.ID, "error", err)
+		return
+	}
+	for _, s := range settled {
+		if !s.Next.Due.IsZero() {
+			c.sooner(s.Next.Due)
+		}
+	}
+	c.log(ctx, claimed, settled, start)
+}
+
+// attempt offers the mail to those recipients of a claim that wait for it.
+func (c *Carrier) attempt(ctx context.Context, claimed Claimed) []Settled {
+	var due []Due
+	for _, d := range claimed.Due {
+		if d.State == openmail.StatusPending {
+			due = append(due, d)
+		}
+	}
+	if len(due) == 0 {
+		return nil
+	}
+	p := Parcel{From: claimed.Message.Envelope.MailFrom, To: each(due, func(d Due) string { return d.Recipient }), Domain: claimed.Domain, Mail: claimed.Raw}
+	answers := c.offer(ctx, p)
+	settled := make([]Settled, len(due))
+	for i, d := range due {
+		now := time.Now()
+		settled[i] = Settled{Due: d, Answer: answers[i], Next: decide(answers[i], d.Attempts, d.Began, now)}
+		if c.Ours(claimed.Domain) {
+			settled[i].Next.Suppress = false // such an inbox may be made at any time
+		}
+		if c.Observe != nil {
+			c.Observe(settled[i])
+		}
+	}
+	return settled
+}
+
+// offer makes one attempt, and has an answer for each recipient.
+func (c *Carrier) offer(ctx context.Context, p Parcel) []Answer {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	var answers []Answer
+	switch {
+	case c.Ours(p.Domain):
+		answers = c.local(ctx, p)
+	case c.Transport == nil:
+		answers = slices.Repeat([]Answer{{Fate: fateHeld, Text: heldNote}}, len(p.To))
+	default:
+		answers = c.Transport.Send(ctx, p)
+	}
+	for len(answers) < len(p.To) {
+		answers = append(answers, failure("The attempt ended without an answer."))
+	}
+	return answers
+}
+
+// failure is the answer when this server could not make the attempt.
+func failure(text string) Answer { return Answer{Fate: FateDeferred, Enhanced: "4.3.0", Text: text} }
+
+// local delivers to inboxes of this server.
+func (c *Carrier) local(ctx context.Context, p Parcel) []Answer {
+	answers := make([]Answer, len(p.To))
+	env := openmail.Envelope{MailFrom: p.From}
+	for i, addr := range p.To {
+		r, err := c.Local.Route(ctx, addr)
+		switch openmail.CodeOf(err) {
+		case "":
+			env.Rcpts = append(env.Rcpts, r)
+			answers[i].Fate = fateOpen
+		case openmail.CodeNotFound:
+			answers[i] = Answer{Fate: FateRefused, Code: 550, Enhanced: "5.1.1", Text: "There is no such inbox on this server."}
+		default:
+			answers[i] = failure("The server could not look for the inbox.")
+		}
+	}
+	if len(env.Rcpts) == 0 {
+		return answers
+	}
+	given := c.deliver(ctx, env, p.Mail)
+	for i := range answers {
+		if answers[i].Fate == fateOpen {
+			answers[i] = given
+		}
+	}
+	return answers
+}
+
+// fateOpen is the fate of a recipient that has not been decided yet.
+const fateOpen Fate = ""
+
+// deliver stores a mail in inboxes of this server, and is the answer for them.
+func (c *Carrier) deliver(ctx context.Context, env openmail.Envelope, mail []byte) Answer {
+	_, err := c.Local.Accept(ctx, env, bytes.NewReader(mail))
+	switch openmail.CodeOf(err) {
+	case "":
+		return Answer{Fate: FateAccepted, Code: 250, Enhanced: "2.0.0", Text: "Stored on this server."}
+	case openmail.CodeTooLarge:
+		return Answer{Fate: FateRefused, Code: 552, Enhanced: "5.3.4", Text: "The mail is larger than this server takes."}
+	}
+	if ctx.Err() == nil {
+		c.Logger.Error("mail.local", "error", err)
+	}
+	return failure("The server could not store the mail.")
+}
+
+// report tells the sender of a claim's deliveries that were given up.
+func (c *Carrier) report(ctx context.Context, claimed Claimed) (settled []Settled) {
+	for _, d := range claimed.Due {
+		if d.State != openmail.StatusFailed {
+			continue
+		}
+		s := Settled{Due: d, Answer: answerOf(d.MailDelivery), Next: Next{State: openmail.StatusFailed, Uncounted: true}}
+		if err := c.tell(ctx, claimed, d); err != nil {
+			if ctx.Err() == nil {
+				c.Logger.Error("mail.report", "message", claimed.Message.ID, "error", err)
+			}
+			s.Next.Due = time.Now().Add(pause(1))
+		}
+		settled = append(settled, s)
+	}
+	return settled
+}
+
+// answerOf is the answer that a delivery has kept.
+func answerOf(d openmail.MailDelivery) Answer {
+	return Answer{Code: d.Code, Enhanced: d.Enhanced, Text: d.Answer, Server: d.Server, TLS: d.TLS}
+}
+
+func (c *Carrier) tell(ctx context.Context, claimed Claimed, d Due) error {
+	if claimed.Inbox.ID == "" {
+		return nil
+	}
+	raw, err := report{claimed: claimed, due: d, hostname: c.Hostname}.compose()
+	if err != nil {
+		return err
+	}
+	return c.Local.Notify(ctx, claimed.Inbox, raw)
+}
+
+// resume puts back into the queue what an earlier process held, and what
+// waited for a way out once there is one.
+func (c *Carrier) resume(ctx context.Context) {
+	for ctx.Err() == nil {
+		resumed, err := c.Queue.ResumeMail(ctx, openmail.Operator(), c.Transport != nil, time.Now(), resumeBatch)
+		if err != nil {
+			if ctx.Err() == nil {
+				c.Logger.Error("mail.resume", "error", err)
+			}
+			return
+		}
+		for _, domain := range resumed {
+			c.Wake(domain)
+		}
+		if len(resumed) == 0 {
+			return
+		}
+	}
+}
+
+// log writes the one record of a claim: ids, counts and the domain, nobody's
+// address.
+func (c *Carrier) log(ctx context.Context, claimed Claimed, settled []Settled, start time.Time) {
+	var sent, failed, deferred int
+	attrs := []slog.Attr{
+		slog.String("account", claimed.Message.Account), slog.String("inbox", claimed.Message.Inbox),
+		slog.String("message", claimed.Message.ID), slog.String("domain", claimed.Domain), slog.Duration("took", time.Since(start)),
+	}
+	level := slog.LevelInfo
+	for _, s := range settled {
+		switch {
+		case s.Next.State == openmail.StatusSent:
+			sent++
+		case s.Next.State == openmail.StatusFailed && s.Due.State == openmail.StatusPending:
+			failed++
+		case s.Due.State == openmail.StatusPending:
+			deferred++
+		}
+	}
+	if sent+failed+deferred == 0 {
+		return
+	}
+	if failed+deferred > 0 {
+		level = slog.LevelWarn
+	}
+	last := settled[len(settled)-1]
+	attrs = append(attrs, slog.Int("sent", sent), slog.Int("deferred", deferred), slog.Int("failed", failed),
+		slog.Int("attempt", last.Attempts), slog.Int("code", last.Answer.Code), slog.String("enhanced", last.Answer.Enhanced),
+		slog.String("server", last.Answer.Server), slog.String("tls", last.Answer.TLS))
+	c.Logger.LogAttrs(ctx, level, "mail.sent", attrs...)
+}
+
+// lingering is a context that ends some time after its parent.
+func lingering(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
+	long, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		t := time.AfterFunc(patience, cancel)
+		context.AfterFunc(long, func() { t.Stop() })
+	})
+	return long, func() { stop(); cancel() }
+}

@@ -1,0 +1,235 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"openmail"
+	"openmail/internal/outgoing"
+)
+
+// MailLanes implements outgoing.Queue.
+func (db *DB) MailLanes(ctx context.Context, _ openmail.Scope, at time.Time, limit int) (due []string, next time.Time, err error) {
+	rows, err := db.query(ctx, "select domain from mail_lane where due_at <= $1 order by due_at limit $2", micros(at), limit)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("look for mail that is due: %w", err)
+	}
+	if due, err = collect(rows, func(s scanner) (domain string, err error) { return domain, s.Scan(&domain) }); err != nil {
+		return nil, time.Time{}, fmt.Errorf("look for mail that is due: %w", err)
+	}
+	var soonest int64
+	err = db.row(ctx, "select coalesce(min(due_at), 0) from mail_lane where due_at > $1", []any{micros(at)}, &soonest)
+	return due, moment(soonest), err
+}
+
+// ClaimMail implements outgoing.Queue.
+func (db *DB) ClaimMail(ctx context.Context, _ openmail.Scope, domain string, at time.Time) (outgoing.Claimed, error) {
+	k := mailClaim{domain: domain, at: micros(at), lock: db.dialect.claimOf("mail_delivery")}
+	if err := db.w.write(ctx, k.take); err != nil {
+		return outgoing.Claimed{}, fmt.Errorf("claim mail: %w", err)
+	}
+	if len(k.Due) == 0 {
+		return k.Claimed, nil
+	}
+	r, err := db.message(ctx, openmail.Operator(), k.Message.ID)
+	if openmail.CodeOf(err) == openmail.CodeNotFound {
+		r, err = db.trashed(ctx, k.Message.ID)
+	}
+	if err != nil {
+		return outgoing.Claimed{}, fmt.Errorf("claim mail: %w", err)
+	}
+	k.Message = r.Message
+	if k.Inbox, err = db.Inbox(ctx, openmail.Operator(), r.Inbox); err != nil && openmail.CodeOf(err) != openmail.CodeNotFound {
+		return outgoing.Claimed{}, err
+	}
+	k.Raw, err = db.rawOf(ctx, r)
+	return k.Claimed, err
+}
+
+// trashed is a message in the trash: what is on its way goes on.
+func (db *DB) trashed(ctx context.Context, id string) (row, error) {
+	rows, err := db.query(ctx, "select "+messageColumns+" from message m where m.id = $1", id)
+	if err != nil {
+		return row{}, err
+	}
+	found, err := collect(rows, scanMessage)
+	if err == nil && len(found) == 0 {
+		err = notFound("message")
+	}
+	if err != nil {
+		return row{}, err
+	}
+	return found[0], nil
+}
+
+// mailClaim is one claim under way.
+type mailClaim struct {
+	outgoing.Claimed
+	domain string
+	at     int64
+	lock   string
+}
+
+func (k *mailClaim) take(t *tx) error {
+	k.Claimed = outgoing.Claimed{Domain: k.domain}
+	var message string
+	err := t.row("select message_id from mail_delivery where domain = $1 and due_at > 0 and due_at <= $2 order by due_at limit 1"+k.lock,
+		[]any{k.domain, k.at}, &message)
+	if noRows(err) {
+		return t.relane(k.domain)
+	}
+	if err != nil {
+		return err
+	}
+	rows, err := t.query("select "+mailDeliveryColumns+" from mail_delivery where message_id = $1 and domain = $2 and due_at > 0 and due_at <= $3 order by n"+k.lock,
+		message, k.domain, k.at)
+	if err != nil {
+		return err
+	}
+	found, err := collect(rows, scanMailDelivery)
+	if err != nil {
+		return err
+	}
+	k.Message.ID = message
+	for _, r := range found {
+		r.Attempts++
+		k.Due = append(k.Due, r.Due)
+		if _, err := t.exec("update mail_delivery set attempts = attempts + 1, leased = 1, due_at = $1 where message_id = $2 and n = $3",
+			k.at+outgoing.Lease.Microseconds(), message, r.N); err != nil {
+			return err
+		}
+	}
+	if err := t.relane(k.domain); err != nil {
+		return err
+	}
+	return t.row("select exists (select 1 from mail_delivery where domain = $1 and due_at > 0 and due_at <= $2)", []any{k.domain, k.at}, &k.More)
+}
+
+// relane sets when a domain's lane is to be looked at. It takes the lane before
+// it looks at what is in it, so that whoever adds something at that moment
+// either is seen, or adds it afterwards.
+func (t *tx) relane(domain string) error {
+	if _, err := t.exec("update mail_lane set due_at = due_at where domain = $1", domain); err != nil {
+		return err
+	}
+	var due int64
+	if err := t.row("select coalesce(min(due_at), 0) from mail_delivery where domain = $1 and due_at > 0", []any{domain}, &due); err != nil {
+		return err
+	}
+	if due == 0 {
+		_, err := t.exec("delete from mail_lane where domain = $1", domain)
+		return err
+	}
+	_, err := t.exec("insert into mail_lane (domain, due_at) values ($1, $2) on conflict (domain) do update set due_at = excluded.due_at", domain, due)
+	return err
+}
+
+// SettleMail implements outgoing.Queue.
+func (db *DB) SettleMail(ctx context.Context, _ openmail.Scope, c outgoing.Claimed, settled []outgoing.Settled, at time.Time) error {
+	err := db.w.write(ctx, func(t *tx) error {
+		for _, s := range settled {
+			if err := t.settleMail(c, s, at); err != nil {
+				return err
+			}
+		}
+		if err := t.statusOf(c.Message.ID); err != nil {
+			return err
+		}
+		return t.relane(c.Domain)
+	})
+	if err != nil {
+		return fmt.Errorf("settle mail: %w", err)
+	}
+	return nil
+}
+
+// settleMail writes what became of one delivery, unless it was claimed again:
+// the number of the attempt tells.
+func (t *tx) settleMail(c outgoing.Claimed, s outgoing.Settled, at time.Time) error {
+	attempts, last := s.Attempts, micros(at)
+	if s.Next.Uncounted {
+		attempts, last = attempts-1, micros(s.LastAt)
+	}
+	n, err := t.exec(`update mail_delivery set state = $1, attempts = $2, due_at = $3, leased = 0, last_at = $4,
+		code = $5, enhanced = $6, answer = $7, server = $8, tls = $9 where message_id = $10 and n = $11 and attempts = $12 and leased = 1`,
+		string(s.Next.State), attempts, micros(s.Next.Due), last, s.Answer.Code, s.Answer.Enhanced, s.Answer.Text, s.Answer.Server, s.Answer.TLS,
+		c.Message.ID, s.N, s.Attempts)
+	if err != nil || n == 0 || !s.Next.Suppress {
+		return err
+	}
+	return t.suppress(openmail.Suppression{
+		Account: c.Message.Account, Address: s.Recipient, Type: openmail.SuppressedBounce, Reason: s.Answer.Text, CreatedAt: at,
+	})
+}
+
+// statusOf makes a message's status follow from its deliveries: failed when one
+// was given up, sent when all were accepted.
+func (t *tx) statusOf(message string) error {
+	_, err := t.exec(`update message set status = case
+		when exists (select 1 from mail_delivery d where d.message_id = message.id and d.state = 'failed') then 'failed'
+		when exists (select 1 from mail_delivery d where d.message_id = message.id and d.state = 'pending') then 'pending'
+		else 'sent' end where id = $1`, message)
+	return err
+}
+
+// ResumeMail implements outgoing.Queue.
+func (db *DB) ResumeMail(ctx context.Context, _ openmail.Scope, held bool, at time.Time, limit int) (domains []string, err error) {
+	err = db.w.write(ctx, func(t *tx) error {
+		domains = nil
+		if db.dialect.single { // nobody else can be at it
+			if domains, err = t.resume("leased = 1", at, limit); err != nil || len(domains) > 0 {
+				return err
+			}
+		}
+		if held {
+			domains, err = t.resume("due_at = 0 and state = 'pending'", at, limit)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("resume mail: %w", err)
+	}
+	return domains, nil
+}
+
+// resume makes due what meets a condition. Patience begins anew for what was
+// never tried.
+func (t *tx) resume(condition string, at time.Time, limit int) (domains []string, err error) {
+	rows, err := t.query("select message_id, n, domain from mail_delivery where "+condition+" limit $1", limit)
+	if err != nil {
+		return nil, err
+	}
+	type one struct {
+		message, domain string
+		n               int
+	}
+	found, err := collect(rows, func(s scanner) (o one, err error) { return o, s.Scan(&o.message, &o.n, &o.domain) })
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range found {
+		if _, err := t.exec(`update mail_delivery set due_at = $1, leased = 0, began_at = case when attempts = 0 then $1 else began_at end
+			where message_id = $2 and n = $3`, micros(at), o.message, o.n); err != nil {
+			return nil, err
+		}
+		if err := t.hasten(o.domain, micros(at)); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(domains, o.domain) {
+			domains = append(domains, o.domain)
+		}
+	}
+	return domains, nil
+}
+
+// MailBacklog is how many deliveries wait for an attempt or a report, how many
+// of them for a way out, and since when the longest overdue is due.
+func (db *DB) MailBacklog(ctx context.Context, _ openmail.Scope) (queued, held int64, oldest time.Time, err error) {
+	var due int64
+	err = db.row(ctx, `select (select count(*) from mail_delivery where due_at > 0),
+		(select count(*) from mail_delivery where due_at = 0 and state = 'pending'),
+		(select coalesce(min(due_at), 0) from mail_lane)`, nil, &queued, &held, &due)
+	return queued, held, moment(due), err
+}
