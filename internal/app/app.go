@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -24,6 +25,7 @@ import (
 	"openmail/internal/httpapi"
 	"openmail/internal/intake"
 	"openmail/internal/mailbox"
+	"openmail/internal/outgoing"
 	"openmail/internal/smtpd"
 	"openmail/internal/store"
 	"openmail/internal/webhook"
@@ -47,6 +49,9 @@ type App struct {
 	dispatcher *dispatch.Dispatcher
 	sockets    *dispatch.Sockets
 	access     *access.Access
+	carrier    *outgoing.Carrier
+	transport  outgoing.Transport // nil: there is no way to other domains
+	signer     outgoing.Signer    // nil: nothing is signed
 	smtp       *smtpd.Server
 	stream     *ws.Server
 	rest       *httpapi.Server
@@ -165,6 +170,9 @@ func (a *App) makeRooms(context.Context) error {
 		Keys: a.store, Uses: a.store, Accounts: a.store, Inboxes: rooms, Logger: a.logger,
 		OnRevoke: func(key string) { a.stream.Revoke(key) },
 	})
+	a.carrier = outgoing.NewCarrier(outgoing.CarrierConfig{
+		Queue: a.store, Local: a.intake(), Transport: a.transport, Ours: a.ours, Hostname: a.hostname(), Logger: a.logger, Observe: a.metrics.carried,
+	})
 	a.rest = httpapi.New(a.restConfig(target{sender}, rooms))
 	return nil
 }
@@ -182,6 +190,19 @@ func (a *App) makeReader() (err error) {
 	return err
 }
 
+// ours reports whether mail to a domain stays on this server.
+func (a *App) ours(domain string) bool { return domain == a.config.Domain }
+
+// hostname is the server's name in SMTP.
+func (a *App) hostname() string { return cmp.Or(a.config.Hostname, a.config.Domain) }
+
+func (a *App) outgoing(inboxes outgoing.Inboxes) *outgoing.Outgoing {
+	return outgoing.New(outgoing.Config{
+		Inboxes: inboxes, Store: a.store, Signer: a.signer, Ours: a.ours, Relayed: a.transport != nil, Wake: a.carrier.Wake,
+		MaxBytes: a.config.MaxMail, NeedKey: a.config.NeedSendKey,
+	})
+}
+
 // target lets a Sender also make secrets, as dispatch wants it.
 type target struct{ *webhook.Sender }
 
@@ -192,7 +213,7 @@ func (a *App) restConfig(t dispatch.Target, rooms *mailbox.Mailbox) httpapi.Conf
 	key, _ := a.folder.fileKey() // openStore has read it
 	c := httpapi.Config{
 		Access: a.access, Mailbox: rooms,
-		Releaser: a.intake(), Journal: a.store, Redeliverer: dispatch.NewAgain(a.store, a.listeners, a.dispatcher),
+		Releaser: a.intake(), Sender: a.outgoing(rooms), Suppressed: a.store, Journal: a.store, Redeliverer: dispatch.NewAgain(a.store, a.listeners, a.dispatcher),
 		Webhooks: webhooks, InboxWebhooks: webhooks, Secrets: webhooks, Sockets: lateSockets{a}, Ready: a.store.Ready,
 		Links: a.links, Version: a.version, Secret: key, InlineAttachments: a.config.InlineAttachments,
 		Logger: a.logger, Observe: a.metrics.request,
@@ -236,10 +257,7 @@ func (a *App) makeDoors(ctx context.Context) error {
 		Handler: a.doors(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
 	}
-	hostname := a.config.Hostname
-	if hostname == "" {
-		hostname = a.config.Domain
-	}
+	hostname := a.hostname()
 	cert, err := smtpd.Certificate(a.config.TLSCert, a.config.TLSKey, a.folder.path, hostname)
 	if err != nil {
 		return err

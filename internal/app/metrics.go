@@ -12,6 +12,7 @@ import (
 
 	"openmail"
 	"openmail/internal/dispatch"
+	"openmail/internal/outgoing"
 )
 
 // metrics are the figures at /metrics. What the parts count themselves is read
@@ -22,6 +23,7 @@ type metrics struct {
 	receipts prometheus.Histogram
 	posts    *prometheus.HistogramVec
 	texts    *prometheus.HistogramVec
+	mails    *prometheus.CounterVec
 }
 
 func newMetrics(a *App) *metrics {
@@ -44,8 +46,11 @@ func newMetrics(a *App) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.002, 4, 7),
 		}, []string{"method"}),
 	}
+	m.mails = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "openmail_mail_attempts_total", Help: "Attempts to hand a mail to a recipient's server, by what the delivery became: sent, pending or failed.",
+	}, []string{"state"})
 	m.registry.MustRegister(
-		m.requests, m.receipts, m.posts, m.texts, &parts{a},
+		m.requests, m.receipts, m.posts, m.texts, m.mails, &parts{a},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -69,6 +74,8 @@ func (m *metrics) extracted(e openmail.Extraction, took time.Duration) {
 	m.texts.WithLabelValues(string(e)).Observe(took.Seconds())
 }
 
+func (m *metrics) carried(s outgoing.Settled) { m.mails.WithLabelValues(string(s.Next.State)).Inc() }
+
 // parts reads the counts of the parts.
 type parts struct{ a *App }
 
@@ -87,6 +94,7 @@ func (p *parts) Collect(ch chan<- prometheus.Metric) {
 	p.smtp(e)
 	p.stream(e)
 	p.store(e)
+	p.queue(e)
 }
 
 type emit func(kind prometheus.ValueType, name, help string, value float64, labels ...string)
@@ -120,6 +128,18 @@ func (p *parts) store(e emit) {
 		e(prometheus.GaugeValue, "openmail_deliveries_overdue_seconds", "How far the oldest lies past its due time.",
 			overdue(b.Oldest), "state", string(state))
 	}
+}
+
+func (p *parts) queue(e emit) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	queued, held, oldest, err := p.a.store.MailBacklog(ctx, openmail.Operator())
+	if err != nil {
+		return
+	}
+	e(prometheus.GaugeValue, "openmail_mail_queue", "Recipients of outbound mail that wait for an attempt, and those that wait for a way to other domains.", float64(queued), "state", "queued")
+	e(prometheus.GaugeValue, "openmail_mail_queue", "Recipients of outbound mail that wait for an attempt, and those that wait for a way to other domains.", float64(held), "state", "held")
+	e(prometheus.GaugeValue, "openmail_mail_overdue_seconds", "How far the oldest attempt lies past its due time.", overdue(oldest))
 }
 
 func (p *parts) smtp(e emit) {

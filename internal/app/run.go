@@ -34,7 +34,11 @@ func (a *App) Run(ctx context.Context) error {
 		{"store", a.store.Run}, {"receipts", a.sockets.Run}, {"access", a.access.Run},
 	})
 	above := start(outer, stopOuter, a.logger, []part{
-		{"smtp", a.smtp.Run}, {"http", a.serveHTTP}, {"stream", a.stream.Run}, {"dispatcher", a.dispatcher.Run},
+		{"smtp", a.smtp.Run},
+		{"http", a.serveHTTP},
+		{"stream", a.stream.Run},
+		{"dispatcher", a.dispatcher.Run},
+		{"carrier", a.carrier.Run},
 	})
 	err := above.Wait()
 	stopInner()

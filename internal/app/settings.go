@@ -40,6 +40,7 @@ type Config struct {
 	RequestLimit      int
 	Origins           []string
 	InlineAttachments bool
+	NeedSendKey       bool
 
 	ReceiptDeadline time.Duration
 
@@ -84,6 +85,7 @@ func Settings() []Setting {
 		{Flag: "max-mail", Env: "OPENMAIL_MAX_MAIL", Default: "36700160", Meaning: "largest mail, in bytes", set: number(func(c *Config, n int) { c.MaxMail = int64(n) }, 1024, 256<<20)},
 		{Flag: "origins", Env: "OPENMAIL_ORIGINS", Default: "", Meaning: "origins, comma separated, of the pages that may open a WebSocket; empty: any (a key is always needed)", set: list(func(c *Config) *[]string { return &c.Origins })},
 		{Flag: "inline-attachments", Env: "OPENMAIL_INLINE_ATTACHMENTS", Default: "off", Meaning: "on: attachments are answered with their bytes instead of a redirect to a signed link", set: onOff(func(c *Config) *bool { return &c.InlineAttachments })},
+		{Env: "OPENMAIL_REQUIRE_IDEMPOTENCY_KEY", Default: "off", Meaning: "on: a send without the header Idempotency-Key is refused", set: onOff(func(c *Config) *bool { return &c.NeedSendKey })},
 		{Env: "OPENMAIL_LIMITS", Default: "on", Meaning: "off lifts every rate and count limit (measuring, trusted networks)", set: onOff(func(c *Config) *bool { return &c.Limits })},
 		{Env: "OPENMAIL_LIMIT_SOCKETS", Default: "10", Meaning: "WebSockets of an account at a time; 0: any number", set: number(func(c *Config, n int) { c.SocketLimit = n }, 0, 1e6)},
 		{Env: "OPENMAIL_LIMIT_SOCKET_MESSAGES", Default: "30", Meaning: "messages of a WebSocket client in 10 s; 0: any number", set: number(func(c *Config, n int) { c.SocketMessages = n }, 0, 1e6)},

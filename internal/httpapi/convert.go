@@ -80,6 +80,9 @@ func (s *Server) messageJSON(m openmail.Message) api.Message {
 		Defects:     each(m.Defects, func(d openmail.Defect) string { return string(d) }),
 		Attachments: each(m.Attachments, func(a openmail.Attachment) api.Attachment { return s.attachmentJSON(m, a) }),
 	}
+	if m.Direction == openmail.Outbound {
+		out.Deliveries = each(m.Deliveries, mailDeliveryJSON)
+	}
 	if m.Direction == openmail.Inbound {
 		out.Envelope = &api.Envelope{MailFrom: m.Envelope.MailFrom, RcptTo: m.Envelope.RcptTo, Role: string(m.EnvelopeRole)}
 	}
@@ -96,6 +99,17 @@ func (s *Server) attachmentJSON(m openmail.Message, a openmail.Attachment) api.A
 		out.ParsedText = &a.Extracted.Text
 	}
 	return out
+}
+
+func mailDeliveryJSON(d openmail.MailDelivery) api.MailDelivery {
+	return api.MailDelivery{
+		Recipient: d.Recipient, State: string(d.State), Attempts: d.Attempts, Code: d.Code, EnhancedCode: d.Enhanced,
+		LastAnswer: d.Answer, Server: d.Server, TLS: d.TLS, LastAttemptAt: at(d.LastAt), NextAttemptAt: at(d.NextAt),
+	}
+}
+
+func suppressionJSON(s openmail.Suppression) api.Suppression {
+	return api.Suppression{Address: s.Address, Type: string(s.Type), Reason: s.Reason, CreatedAt: at(s.CreatedAt)}
 }
 
 func keyJSON(k openmail.Key) api.APIKey {

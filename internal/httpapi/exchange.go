@@ -20,6 +20,7 @@ import (
 type exchange struct {
 	http.ResponseWriter
 	r     *http.Request
+	whole io.ReadCloser // the body without the limit that other routes have
 	id    string
 	route string // the pattern; "none" until one matched
 	start time.Time

@@ -62,6 +62,7 @@ type route struct {
 	open         bool  // needs no key
 	auth         func(huma.Context, func(huma.Context))
 	responses    map[string]*huma.Response
+	body         *huma.RequestBody // of a route that reads its body itself
 }
 
 // add declares an operation whose handler is called with a checked input. What
@@ -74,6 +75,9 @@ func add[I, O any](s *Server, r route, handle func(context.Context, *I) (*O, err
 		}
 		return out, nil
 	})
+	if r.body != nil { // huma would read what is declared before
+		s.api.OpenAPI().Paths[r.path].Post.RequestBody = r.body
+	}
 }
 
 func (s *Server) operation(r route) huma.Operation {

@@ -16,6 +16,7 @@ func (s *Server) routes() {
 	s.podRoutes()
 	s.inboxRoutes()
 	s.mailRoutes()
+	s.sendRoutes()
 	s.keyRoutes()
 	s.policyRoutes()
 	s.eventRoutes()

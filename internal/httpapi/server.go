@@ -27,6 +27,7 @@ import (
 	"openmail/internal/id"
 	"openmail/internal/intake"
 	"openmail/internal/mailbox"
+	"openmail/internal/outgoing"
 )
 
 // Limits of a request and of its answer.
@@ -97,6 +98,13 @@ type Secrets interface {
 	ActivateSecret(ctx context.Context, scope openmail.Scope) error
 }
 
+// Sender sends mail.
+type Sender interface {
+	// Send takes a mail: it is on disk when it returns. What the same
+	// idempotency key was used for before is returned again.
+	Send(ctx context.Context, scope openmail.Scope, r outgoing.Request) (outgoing.Sent, error)
+}
+
 // Sockets are the open connections of the event stream.
 type Sockets interface {
 	// Sockets lists those of the scope's account, oldest first.
@@ -112,6 +120,8 @@ type Config struct {
 	Access      *access.Access
 	Mailbox     *mailbox.Mailbox
 	Releaser    Releaser
+	Sender      Sender
+	Suppressed  outgoing.Suppressions
 	Journal     dispatch.Journal
 	Redeliverer Redeliverer
 	Webhooks    Webhooks
@@ -159,6 +169,7 @@ type Server struct {
 	cursors  cursors
 	requests *window // by account
 	failures *window // by network address
+	uploads  uploads
 	panics   atomic.Int64
 }
 
@@ -199,7 +210,7 @@ func (s *Server) Panics() int64 { return s.panics.Load() }
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, r: r, id: id.New(openmail.PrefixRequest), route: "none", start: time.Now()}
+	x := &exchange{ResponseWriter: w, r: r, whole: r.Body, id: id.New(openmail.PrefixRequest), route: "none", start: time.Now()}
 	defer s.end(x)
 	h := w.Header()
 	h.Set("X-Request-Id", x.id)

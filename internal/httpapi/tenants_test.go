@@ -52,6 +52,8 @@ func matrix() map[string]rights {
 		"getMessage": {none, none, none, ok, ok}, "getRawMessage": {none, none, none, ok, ok}, "deleteMessage": {none, none, no, ok, no},
 		"getAttachment": {none, none, none, ok, ok}, "getAttachmentText": {none, none, none, ok, ok},
 
+		"sendEmail": {none, no, no, ok, ok}, "listSuppressions": accountOnly(apart), "deleteSuppression": accountOnly(none),
+
 		"listEvents": {apart, apart, apart, ok, ok}, "getEvent": {none, none, none, ok, ok}, "listAttempts": {none, none, none, ok, ok},
 		"redeliverEvent": {none, none, none, ok, ok}, "redeliverEvents": {apart, apart, apart, ok, ok},
 
@@ -88,6 +90,7 @@ func newEstate(t *testing.T) *estate {
 	want[api.Webhook](w, 200, http.MethodPut, "/v1/webhook", `{"url":"http://127.0.0.1:1/hook"}`)
 	accountKey := want[api.APIKey](w, 201, http.MethodPost, "/v1/api-keys", nil)
 	podKey, inboxKey := w.podKey(pod.ID), w.inboxKey(inbox.ID)
+	w.suppress(inbox.ID)
 	return &estate{
 		world: w, podID: pod.ID, inboxID: inbox.ID,
 		paths: map[string]string{
@@ -98,6 +101,7 @@ func newEstate(t *testing.T) *estate {
 			"/v1/events/{id}": "/v1/events/" + filed.Event, "/v1/quarantine/{id}": "/v1/quarantine/" + held.Message,
 			"/v1/policy/rules/{id}": "/v1/policy/rules/" + rule.ID, "/v1/api-keys/{id}": "/v1/api-keys/" + accountKey.ID,
 			"/v1/sockets/{id}":                       "/v1/sockets/sck_of_" + w.account,
+			"/v1/suppressions/{address}":             "/v1/suppressions/gone%40b.example",
 			"/v1/attachments/{messageId}/{filename}": "/v1/attachments/" + filed.Message + "/a.txt",
 		},
 		secrets: []string{inbox.ID, filed.Thread, filed.Message, filed.Event, held.Message},

@@ -29,6 +29,7 @@ import (
 	"openmail/internal/intake"
 	"openmail/internal/mailbox"
 	"openmail/internal/mime"
+	"openmail/internal/outgoing"
 	"openmail/internal/store"
 	"openmail/internal/webhook"
 )
@@ -90,7 +91,11 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 			Store: db, Quarantine: db, Bell: quiet{}, Dispatcher: quiet{}, Listening: listeners.Wanted,
 			MaxBytes: 1 << 20, Keep: time.Hour, Logger: slog.New(slog.DiscardHandler),
 		}),
-		Journal: db, Redeliverer: dispatch.NewAgain(db, listeners, quiet{}),
+		Sender: outgoing.New(outgoing.Config{
+			Inboxes: rooms, Store: db, Ours: func(d string) bool { return d == domain }, Wake: func(string) {}, MaxBytes: 36 << 20,
+		}),
+		Suppressed: db,
+		Journal:    db, Redeliverer: dispatch.NewAgain(db, listeners, quiet{}),
 		Webhooks: webhooks, InboxWebhooks: webhooks, Secrets: webhooks, Sockets: sockets{},
 		Ready: db.Ready, Links: links, Version: "test",
 		Logger: slog.New(slog.NewJSONHandler(w.log, nil)),

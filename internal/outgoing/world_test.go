@@ -118,7 +118,7 @@ func newWorld(t *testing.T, r *remote) *world {
 
 type quiet struct{}
 
-func (quiet) Ring(string)                  {}
+func (quiet) Ring(string)                          {}
 func (quiet) Filed(string, string, openmail.State) {}
 
 // build makes the room anew, as a start of the process would.

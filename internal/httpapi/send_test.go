@@ -1,0 +1,227 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"mime/multipart"
+	"net/http"
+	"net/textproto"
+	"strings"
+	"testing"
+	"time"
+
+	"openmail"
+	"openmail/api"
+	"openmail/internal/outgoing"
+)
+
+// field is a part of a form; one with a filename is a file.
+type field struct{ name, value, filename, contentType string }
+
+// form sends a form with its fields in that order.
+func (w *world) form(path string, header map[string]string, fields ...field) answer {
+	w.t.Helper()
+	var b bytes.Buffer
+	m := multipart.NewWriter(&b)
+	for _, f := range fields {
+		h := textproto.MIMEHeader{}
+		disposition := `form-data; name="` + f.name + `"`
+		if f.filename != "" {
+			disposition += `; filename="` + f.filename + `"`
+		}
+		h.Set("Content-Disposition", disposition)
+		if f.contentType != "" {
+			h.Set("Content-Type", f.contentType)
+		}
+		p, err := m.CreatePart(h)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if _, err := p.Write([]byte(f.value)); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if err := m.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.http.URL+path, &b)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+w.token)
+	req.Header.Set("Content-Type", m.FormDataContentType())
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	return w.send(req)
+}
+
+func TestSendAnswersWithBothShapes(t *testing.T) {
+	w := newWorld(t)
+	inbox := w.inbox("jane")
+	got := want[map[string]any](w, 200, http.MethodPost, "/v1/inboxes/"+inbox.ID+"/send",
+		`{"to":"Bob <bob@other.example>","subject":"Hi","body":"Hello <b>Bob</b>","unknown":[1],"bcc":[],"cc":"c@other.example","attachments":[{"filename":"a.txt","contentType":"text/plain","data":"`+base64.StdEncoding.EncodeToString([]byte("hello"))+`"}]}`)
+	if got["messageId"] != got["id"] || got["inboxId"] != inbox.ID || got["direction"] != "outbound" || got["status"] != "pending" || len(got) != 8 ||
+		got["providerMessageId"] != "<"+got["id"].(string)+"@"+domain+">" {
+		t.Errorf("answered %v", got)
+	}
+	m := want[api.Message](w, 200, http.MethodGet, "/v1/messages/"+got["id"].(string), nil)
+	if m.BodyText != "Hello Bob" || m.BodyHTML != "Hello <b>Bob</b>\r\n" || len(m.Attachments) != 1 || m.Attachments[0].SizeBytes != 5 || m.ThreadID != got["threadId"] ||
+		len(m.CC) != 1 || m.HeaderTo != nil || m.DeliveryRole != nil || m.Envelope != nil || len(m.Deliveries) != 2 || m.Deliveries[0].State != "pending" || !strings.Contains(m.Deliveries[0].LastAnswer, "OPENMAIL_RELAY") {
+		t.Errorf("the message is %+v", m)
+	}
+	list := want[api.List[api.Message]](w, 200, http.MethodGet, "/v1/inboxes/"+inbox.ID+"/messages?direction=outbound", nil)
+	if list.Total != 1 || list.Data[0].ID != m.ID || want[api.List[api.Message]](w, 200, http.MethodGet, "/v1/inboxes/"+inbox.ID+"/messages?direction=inbound", nil).Total != 0 {
+		t.Errorf("listed %+v", list)
+	}
+}
+
+func TestAFormIsReadInAnyOrder(t *testing.T) {
+	w := newWorld(t)
+	inbox := w.inbox("jane")
+	filed := w.mail(inbox, letter("1@x", "Topic"), time.Now(), admitted())
+	path := "/v1/inboxes/" + inbox.ID + "/send"
+	got := w.form(
+		path, map[string]string{"idempotency-key": "k"},
+		field{name: "attachments", value: "one", filename: "a.txt", contentType: "text/plain"},
+		field{name: "includeQuote", value: "false"},
+		field{name: "cc", value: "c@other.example"},
+		field{name: "attachments", value: "two", filename: "b.bin"},
+		field{name: "threadId", value: filed.Thread},
+		field{name: "body", value: "Hello"},
+		field{name: "nonsense", value: "x"},
+		field{name: "cc", value: "D <d@other.example>"},
+		field{name: "to", value: "alice@sender.example"},
+		field{name: "subject", value: "passed over"},
+	)
+	var sent api.Sent
+	if err := json.Unmarshal(got.body, &sent); err != nil || got.status != 200 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	m := want[api.Message](w, 200, http.MethodGet, "/v1/messages/"+sent.ID, nil)
+	if m.BodyText != "Hello" || len(m.Attachments) != 2 || m.Attachments[0].ContentType != "text/plain" || m.Attachments[1].ContentType != "application/octet-stream" ||
+		len(m.CC) != 2 || m.CC[1] != "d@other.example" || m.ThreadID != filed.Thread || m.Subject != "Re: Topic" || m.InReplyTo != "<1@x>" {
+		t.Errorf("the message is %+v", m)
+	}
+	// The same in JSON is the same request.
+	again := w.do(http.MethodPost, path, w.token, `{"to":"alice@sender.example","body":"other"}`)
+	if again.status != 400 {
+		t.Errorf("no subject: %d %s", again.status, again.body)
+	}
+}
+
+func TestAFormThatIsWrongIsRefusedWithItsField(t *testing.T) {
+	w := newWorld(t)
+	path := "/v1/inboxes/" + w.inbox("jane").ID + "/send"
+	basic := []field{{name: "to", value: "a@b.example"}, {name: "subject", value: "x"}, {name: "body", value: "y"}}
+	for _, c := range []struct {
+		more   field
+		status int
+		code   openmail.Code
+		field  string
+	}{
+		{field{name: "bcc", value: "x@y.example"}, 400, openmail.CodeUnsupportedField, "bcc"},
+		{field{name: "includeQuote", value: "perhaps"}, 400, openmail.CodeBadRequest, "includeQuote"},
+		{field{name: "replyTo", value: "a@b.example\r\nX: y"}, 400, openmail.CodeBadRequest, "replyTo"},
+		{field{name: "attachments", filename: "a", value: strings.Repeat("x", outgoing.MaxAttachments+1)}, 413, openmail.CodeTooLarge, "attachments"},
+		{field{name: "bodyHtml", value: strings.Repeat("x", 500_001)}, 400, openmail.CodeBadRequest, "bodyHtml"},
+		{field{name: "cc", value: "\xff@b.example"}, 400, openmail.CodeBadRequest, "cc"},
+	} {
+		got := w.form(path, nil, append([]field{c.more}, basic...)...)
+		var e api.Error
+		if err := json.Unmarshal(got.body, &e); err != nil || got.status != c.status || e.Code != string(c.code) || e.Field != c.field {
+			t.Errorf("%s: %d %s", c.more.name, got.status, got.body)
+		}
+	}
+	many := make([]field, 301)
+	for i := range many {
+		many[i] = field{name: "x"}
+	}
+	if got := w.form(path, nil, many...); got.status != 400 {
+		t.Errorf("301 parts: %d %s", got.status, got.body)
+	}
+	for _, body := range []string{"", "{", "[]", `{"to":7}`, `{"to":"a@b.example","bcc":["x@y.example"],"subject":"x","body":"y"}`, `{"attachments":[{"data":"?"}]}`} {
+		if got := w.do(http.MethodPost, path, w.token, body); got.status != 400 {
+			t.Errorf("%q: %d %s", body, got.status, got.body)
+		}
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.http.URL+path, strings.NewReader("to=a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+w.token)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if got := w.send(req); got.status != 400 || !strings.Contains(string(got.body), "multipart/form-data") {
+		t.Errorf("another type: %d %s", got.status, got.body)
+	}
+}
+
+func TestTheLargestMailIsTaken(t *testing.T) {
+	w := newWorld(t)
+	path := "/v1/inboxes/" + w.inbox("jane").ID + "/send"
+	got := w.form(
+		path, nil, field{name: "attachments", filename: "a.bin", value: strings.Repeat("x", outgoing.MaxAttachments)},
+		field{name: "to", value: "a@b.example"}, field{name: "subject", value: "x"}, field{name: "body", value: "y"},
+	)
+	if got.status != 200 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	data := base64.StdEncoding.EncodeToString(make([]byte, outgoing.MaxAttachments))
+	if got := w.do(http.MethodPost, path, w.token, `{"to":"a@b.example","subject":"x","body":"y","attachments":[{"filename":"a","data":"`+data+`"}]}`); got.status != 200 {
+		t.Errorf("in JSON: %d %.200s", got.status, got.body)
+	}
+}
+
+func TestAKeyIsAnsweredTheSameAgain(t *testing.T) {
+	w := newWorld(t)
+	path := "/v1/inboxes/" + w.inbox("jane").ID + "/send"
+	send := func(key, subject string) answer {
+		return w.form(path, map[string]string{"Idempotency-Key": key}, field{name: "to", value: "a@b.example"}, field{name: "subject", value: subject}, field{name: "body", value: "y"})
+	}
+	first, again := send("k", "x"), send("k", "x")
+	if first.status != 200 || again.status != 200 || !bytes.Equal(first.body, again.body) {
+		t.Errorf("%s and %s", first.body, again.body)
+	}
+	if got := send("k", "z"); got.status != 409 || !strings.Contains(string(got.body), `"idempotency_conflict"`) {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+func TestSuppressionsAreForKeysOfTheAccount(t *testing.T) {
+	w := newWorld(t)
+	inbox := w.inbox("jane")
+	key := w.inboxKey(inbox.ID)
+	w.fails(403, openmail.CodeForbidden, "", http.MethodGet, "/v1/suppressions", key.Token, nil)
+	w.fails(403, openmail.CodeForbidden, "", http.MethodDelete, "/v1/suppressions/gone@b.example", key.Token, nil)
+	w.fails(404, openmail.CodeNotFound, "", http.MethodDelete, "/v1/suppressions/other@b.example", w.token, nil)
+	w.suppress(inbox.ID)
+	list := want[api.List[api.Suppression]](w, 200, http.MethodGet, "/v1/suppressions", nil)
+	if list.Total != 1 || list.Data[0].Address != "gone@b.example" || list.Data[0].Type != "bounce" {
+		t.Errorf("listed %+v", list)
+	}
+	e := w.fails(422, openmail.CodeSuppressed, "to", http.MethodPost, "/v1/inboxes/"+inbox.ID+"/send", w.token, `{"to":"gone@b.example","subject":"x","body":"y"}`)
+	if e.Type != "bounce" {
+		t.Errorf("type %q", e.Type)
+	}
+	want[any](w, 204, http.MethodDelete, "/v1/suppressions/gone%40b.example", nil)
+	want[api.Sent](w, 200, http.MethodPost, "/v1/inboxes/"+inbox.ID+"/send", `{"to":"gone@b.example","subject":"x","body":"y"}`)
+}
+
+// suppress has gone@b.example refuse a mail of an inbox for good.
+func (w *world) suppress(inbox string) {
+	w.t.Helper()
+	ctx, now := w.t.Context(), time.Now()
+	want[api.Sent](w, 200, http.MethodPost, "/v1/inboxes/"+inbox+"/send", `{"to":"gone@b.example","subject":"x","body":"y"}`)
+	if _, err := w.db.ResumeMail(ctx, openmail.Operator(), true, now, 10); err != nil {
+		w.t.Fatal(err)
+	}
+	c, err := w.db.ClaimMail(ctx, openmail.Operator(), "b.example", now)
+	if err != nil || len(c.Due) != 1 {
+		w.t.Fatalf("claimed %+v, %v", c, err)
+	}
+	gone := outgoing.Settled{Due: c.Due[0], Next: outgoing.Next{State: openmail.StatusFailed, Suppress: true}, Answer: outgoing.Answer{Text: "no such user"}}
+	if err := w.db.SettleMail(ctx, openmail.Operator(), c, []outgoing.Settled{gone}, now); err != nil {
+		w.t.Fatal(err)
+	}
+}
