@@ -18,6 +18,8 @@ jq                 command -v jq
 python3            test -x /usr/bin/python3
 python3-websockets /usr/bin/python3 -c 'import websockets'
 python3-aiohttp    /usr/bin/python3 -c 'import aiohttp'
+python3-dkim       /usr/bin/python3 -c 'import dkim'
+python3-nacl       /usr/bin/python3 -c 'import nacl.signing'
 postgresql         ls /usr/lib/postgresql/*/bin/initdb || command -v initdb
 sqlite3            command -v sqlite3
 swaks              command -v swaks

@@ -50,7 +50,7 @@ type Config struct {
 	Dir      string
 	Blobs    Blobs
 	Links    api.Links // for the URLs in event payloads
-	// FileKey seals the secrets of endpoints: 32 bytes.
+	// FileKey seals the secrets of endpoints and the keys that sign: 32 bytes.
 	FileKey   []byte
 	Retention Retention
 	Logger    *slog.Logger

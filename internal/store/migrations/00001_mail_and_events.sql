@@ -283,8 +283,19 @@ create table suppression (
 ) /* WITHOUT_ROWID */;
 create index suppression_of_account on suppression (account_id, created_at);
 
+-- What signs the mail of a domain. All keys of a domain are put together.
+create table dkim_key (
+  domain      text   not null,
+  selector    text   not null,
+  algorithm   text   not null,
+  private_key bytea  not null, -- PKCS #8, sealed with the file key
+  created_at  bigint not null,
+  primary key (domain, selector)
+) /* WITHOUT_ROWID */;
+
 -- +goose Down
 
+drop table dkim_key;
 drop table suppression;
 drop table send_key;
 drop table mail_lane;
