@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"strings"
 	"time"
 
@@ -227,11 +226,7 @@ func (c *conversation) lostAnswer(err error) outgoing.Answer {
 
 // unwilling is the fault of a reply that ends the conversation.
 func (c *conversation) unwilling(r reply, at stage) *fault {
-	a := r.answer(at)
-	if r.more() {
-		a = *deferred(statusProtocol, "the server's reply is out of place: "+strconv.Itoa(r.code))
-	}
-	return &fault{answer: *c.signed(&a), talked: true}
+	return &fault{answer: *c.signed(new(r.answer(at))), talked: true}
 }
 
 // goodbye is how long a QUIT may take: the mail is settled, and nothing depends

@@ -63,14 +63,23 @@ const (
 
 // answer is what the reply means for those it is about.
 func (r reply) answer(at stage) outgoing.Answer {
-	a := outgoing.Answer{Fate: outgoing.FateRefused, Code: r.code, Enhanced: r.enhanced(at), Text: r.text()}
+	a := outgoing.Answer{Code: r.code, Enhanced: r.enhanced(at), Text: r.text()}
 	switch {
 	case r.done():
 		a.Fate = outgoing.FateAccepted
 	case r.later():
 		a.Fate = outgoing.FateDeferred
+	case r.refused():
+		a.Fate = outgoing.FateRefused
+	default:
+		return r.outOfPlace()
 	}
 	return a
+}
+
+// outOfPlace is the answer of a server that says what nobody asked.
+func (r reply) outOfPlace() outgoing.Answer {
+	return *deferred(statusProtocol, "the server's reply is out of place: "+strconv.Itoa(r.code))
 }
 
 // enhanced is the status code of RFC 3463 that the reply begins with (RFC 2034),

@@ -184,7 +184,7 @@ func (t *transaction) hear(r reply, at stage, who []int) {
 		t.offer.settle(who, a)
 	default:
 		t.broken = true
-		t.offer.pass(t.open(), *t.signed(deferred(statusProtocol, "the server's reply is out of place: "+strconv.Itoa(r.code))))
+		t.offer.pass(t.open(), *t.signed(new(r.outOfPlace())))
 	}
 }
 
