@@ -140,6 +140,16 @@ func TestCredentialsGoOnlyOverTLSThatIsVerified(t *testing.T) {
 	}
 }
 
+func TestARelayThatCannotBeReachedDefers(t *testing.T) {
+	for url, text := range map[string]string{
+		"smtp://relay.invalid":                             "relay.invalid: the host name ",
+		fmt.Sprintf("smtp://127.0.0.1:%d", port(t)):        "127.0.0.1: connection refused",
+		fmt.Sprintf("smtps://me:s3cret@[::1]:%d", port(t)): "::1: ",
+	} {
+		checkAnswer(t, one(t, sender(t, smtpout.Config{Relay: parseRelay(t, url)})), outgoing.FateDeferred, 0, "4.4.1", text)
+	}
+}
+
 func TestATroubleWithTheRelayRefusesNobodysMail(t *testing.T) {
 	for name, srv := range map[string]*server{
 		"unknown to it":  {greeting: "521 go away"},

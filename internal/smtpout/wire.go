@@ -124,6 +124,12 @@ func words(ctx context.Context, err error) string {
 	if e, ok := errors.AsType[protocolError](err); ok {
 		return string(e)
 	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok && ctx.Err() == nil {
+		if e.IsNotFound {
+			return "the host name does not exist"
+		}
+		return "the host name could not be looked up"
+	}
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return "this server stopped before an answer came"
