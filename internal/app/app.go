@@ -3,7 +3,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -154,7 +153,7 @@ func (a *App) makeRooms(context.Context) error {
 	a.listeners = dispatch.NewListeners()
 	sender, err := webhook.New(webhook.Config{Allow: a.config.WebhookAllow, UserAgent: "OpenMail/" + a.version, Log: a.logger})
 	if err != nil {
-		return fmt.Errorf("--webhook-allow: %w", err)
+		return err
 	}
 	a.atClose(func() error { sender.Close(); return nil })
 	a.metrics = newMetrics(a)
@@ -170,9 +169,9 @@ func (a *App) makeRooms(context.Context) error {
 		Keys: a.store, Uses: a.store, Accounts: a.store, Inboxes: rooms, Logger: a.logger,
 		OnRevoke: func(key string) { a.stream.Revoke(key) },
 	})
-	a.carrier = outgoing.NewCarrier(outgoing.CarrierConfig{
-		Queue: a.store, Local: a.intake(), Transport: a.transport, Ours: a.ours, Hostname: a.hostname(), Logger: a.logger, Observe: a.metrics.carried,
-	})
+	if err := a.makeCarrier(sender); err != nil {
+		return err
+	}
 	a.rest = httpapi.New(a.restConfig(target{sender}, rooms))
 	return nil
 }
@@ -188,19 +187,6 @@ func (a *App) makeReader() (err error) {
 		Processes: a.config.ExtractProcesses, Tools: tools, Logger: a.logger, Observe: a.metrics.extracted,
 	})
 	return err
-}
-
-// ours reports whether mail to a domain stays on this server.
-func (a *App) ours(domain string) bool { return domain == a.config.Domain }
-
-// hostname is the server's name in SMTP.
-func (a *App) hostname() string { return cmp.Or(a.config.Hostname, a.config.Domain) }
-
-func (a *App) outgoing(inboxes outgoing.Inboxes) *outgoing.Outgoing {
-	return outgoing.New(outgoing.Config{
-		Inboxes: inboxes, Store: a.store, Signer: a.signer, Ours: a.ours, Relayed: a.transport != nil, Wake: a.carrier.Wake,
-		MaxBytes: a.config.MaxMail, NeedKey: a.config.NeedSendKey,
-	})
 }
 
 // target lets a Sender also make secrets, as dispatch wants it.

@@ -214,7 +214,6 @@ func TestAServerThatCannotStartSaysWhatToDo(t *testing.T) {
 		"data is a file":     {file, nil, []string{"cannot be made"}},
 		"damaged file key":   {newer, nil, []string{"damaged", "backup"}},
 		"bad root key":       {t.TempDir(), map[string]string{"OPENMAIL_ROOT_KEY": "secret"}, []string{"OPENMAIL_ROOT_KEY", "om_"}},
-		"bad webhook host":   {t.TempDir(), map[string]string{"OPENMAIL_WEBHOOK_ALLOW": "10.0.0.0/99"}, []string{"--webhook-allow"}},
 		"no certificate":     {t.TempDir(), map[string]string{"OPENMAIL_TLS_CERT": "/none", "OPENMAIL_TLS_KEY": "/none"}, []string{"certificate"}},
 	} {
 		_, err := app.New(t.Context(), config(t, c.dir, c.given), "test", slog.New(slog.DiscardHandler))
@@ -250,7 +249,8 @@ func TestBadSettingsNameTheSettingAndWhatIsAllowed(t *testing.T) {
 	for env, value := range map[string]string{
 		"OPENMAIL_HTTP": "8025", "OPENMAIL_DOMAIN": "jane@x", "OPENMAIL_PUBLIC_URL": "ftp://x", "OPENMAIL_DATABASE": "mysql://x",
 		"OPENMAIL_LIMITS": "maybe", "OPENMAIL_RECEIPT_DEADLINE": "1s", "OPENMAIL_LIMIT_SOCKETS": "-1", "OPENMAIL_RETAIN_EVENTS": "30 days", "OPENMAIL_LOG": "xml",
-		"OPENMAIL_RELAY": "smtp://me:s3cret@x/y", "OPENMAIL_SMTP_DNS": "127.0.0.1", "OPENMAIL_BELL": "nats://x", "OPENMAIL_BLOBS": "s3://x", "OPENMAIL_TLS_CERT": "only-one",
+		"OPENMAIL_RELAY": "smtp://me:s3cret@x/y", "OPENMAIL_SMTP_DNS": "127.0.0.1",
+		"OPENMAIL_SMTP_ALLOW": "10.0.0.0/99", "OPENMAIL_WEBHOOK_ALLOW": "10.0.0.0/99", "OPENMAIL_BELL": "nats://x", "OPENMAIL_BLOBS": "s3://x", "OPENMAIL_TLS_CERT": "only-one",
 	} {
 		_, _, err := app.Load(func(name string) string {
 			if name == env {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"openmail/internal/delivery"
+	"openmail/internal/reach"
 	"openmail/internal/smtpout"
 )
 
@@ -76,8 +77,8 @@ func Settings() []Setting {
 		{Flag: "bell", Env: "OPENMAIL_BELL", Default: "", Meaning: "empty: in process (nats:// is not in this version)", set: onlyEmpty},
 		{Flag: "blobs", Env: "OPENMAIL_BLOBS", Default: "", Meaning: "empty: files in the data folder (s3:// is not in this version)", set: onlyEmpty},
 		{Flag: "relay", Env: "OPENMAIL_RELAY", Default: "", Meaning: "where outgoing mail goes: smtp://user:password@host:587 or smtps://user:password@host:465; none: nowhere; empty: to the server of each recipient's domain, or nowhere on a .localhost domain", set: relay},
-		{Flag: "webhook-allow", Env: "OPENMAIL_WEBHOOK_ALLOW", Default: "", Meaning: "hosts or CIDRs, comma separated, that webhooks may reach though private, on any port", set: list(func(c *Config) *[]string { return &c.WebhookAllow })},
-		{Env: "OPENMAIL_SMTP_ALLOW", Default: "", Meaning: "hosts or CIDRs, comma separated, that mail may be delivered to though private, on any port; a relay needs none", set: list(func(c *Config) *[]string { return &c.SMTPAllow })},
+		{Flag: "webhook-allow", Env: "OPENMAIL_WEBHOOK_ALLOW", Default: "", Meaning: "hosts or CIDRs, comma separated, that webhooks may reach though private, on any port", set: allow(func(c *Config) *[]string { return &c.WebhookAllow })},
+		{Env: "OPENMAIL_SMTP_ALLOW", Default: "", Meaning: "hosts or CIDRs, comma separated, that mail may be delivered to though private, on any port; a relay needs none", set: allow(func(c *Config) *[]string { return &c.SMTPAllow })},
 		{Env: "OPENMAIL_SMTP_DNS", Default: "", Meaning: "name servers, host:port and comma separated, that find mail servers; they must validate signatures (DNSSEC), and be reached safely; empty: those of the system, whose validation is believed where they are on this machine", set: nameServers},
 		{Flag: "tls-cert", Env: "OPENMAIL_TLS_CERT", Default: "", Meaning: "certificate file for STARTTLS; empty: a self-signed one in the data folder", set: text(func(c *Config) *string { return &c.TLSCert })},
 		{Flag: "tls-key", Env: "OPENMAIL_TLS_KEY", Default: "", Meaning: "key file of the certificate", set: text(func(c *Config) *string { return &c.TLSKey })},
@@ -173,6 +174,17 @@ func list(field func(*Config) *[]string) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		*field(c) = strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
 		return nil
+	}
+}
+
+// allow is a list of destinations that are opened.
+func allow(field func(*Config) *[]string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		if err := list(field)(c, v); err != nil {
+			return err
+		}
+		_, err := reach.New(reach.Config{Allow: *field(c)})
+		return err
 	}
 }
 

@@ -1,0 +1,61 @@
+package app
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"openmail/internal/mailauth"
+	"openmail/internal/outgoing"
+	"openmail/internal/smtpout"
+)
+
+// makeCarrier makes what carries mail to its recipients. web fetches what their
+// domains publish.
+func (a *App) makeCarrier(web smtpout.Documents) error {
+	if a.leaves() {
+		sender, err := a.newTransport(web)
+		if err != nil {
+			return err
+		}
+		a.transport, a.signer = sender, mailauth.NewSigner(a.store)
+	}
+	a.carrier = outgoing.NewCarrier(outgoing.CarrierConfig{
+		Queue: a.store, Local: a.intake(), Transport: a.transport, Ours: a.ours, Hostname: a.hostname(), Logger: a.logger, Observe: a.metrics.carried,
+	})
+	return nil
+}
+
+// leaves reports whether mail goes to other domains. From a domain that exists
+// on this machine only it goes nowhere unless the operator names a relay.
+func (a *App) leaves() bool {
+	local := a.config.Domain == "localhost" || strings.HasSuffix(a.config.Domain, ".localhost")
+	return a.config.Relay != "none" && (a.config.Relay != "" || !local)
+}
+
+func (a *App) newTransport(web smtpout.Documents) (*smtpout.Sender, error) {
+	c := smtpout.Config{
+		Hostname: a.hostname(), Allow: a.config.SMTPAllow, DNS: a.config.SMTPDNS, Web: web, Log: a.logger,
+	}
+	if a.config.Relay != "" {
+		relay, err := smtpout.ParseRelay(a.config.Relay)
+		if err != nil {
+			return nil, fmt.Errorf("--relay: %w", err)
+		}
+		c.Relay = relay
+	}
+	return smtpout.New(c)
+}
+
+// ours reports whether mail to a domain stays on this server.
+func (a *App) ours(domain string) bool { return domain == a.config.Domain }
+
+// hostname is the server's name in SMTP.
+func (a *App) hostname() string { return cmp.Or(a.config.Hostname, a.config.Domain) }
+
+func (a *App) outgoing(inboxes outgoing.Inboxes) *outgoing.Outgoing {
+	return outgoing.New(outgoing.Config{
+		Inboxes: inboxes, Store: a.store, Signer: a.signer, Ours: a.ours, Relayed: a.transport != nil, Wake: a.carrier.Wake,
+		MaxBytes: a.config.MaxMail, NeedKey: a.config.NeedSendKey,
+	})
+}
