@@ -21,13 +21,20 @@ func (c *Client) Inboxes(ctx context.Context) iter.Seq2[api.Inbox, error] {
 	return all(openmail.Page{}, func(p openmail.Page) (api.List[api.Inbox], error) { return c.InboxPage(ctx, p) })
 }
 
+// PodInboxPage is InboxPage within one pod, named by its id or clientId.
+func (c *Client) PodInboxPage(ctx context.Context, pod string, p openmail.Page) (api.List[api.Inbox], error) {
+	q := url.Values{"podId": {pod}}
+	return fetch[api.List[api.Inbox]](ctx, c, request{method: http.MethodGet, path: "/v1/inboxes", query: pageQuery(q, p)})
+}
+
 // Inbox is one inbox.
 func (c *Client) Inbox(ctx context.Context, id string) (api.Inbox, error) {
 	return fetch[api.Inbox](ctx, c, request{method: http.MethodGet, path: "/v1/inboxes/{}", ids: []string{id}})
 }
 
 // CreateInbox makes an inbox, whose address takes mail when it returns. The
-// codes to expect are invalid_mailbox_name, invalid_domain and address_taken.
+// codes to expect are invalid_mailbox_name, invalid_domain, invalid_pod,
+// invalid_webhook_url and address_taken.
 func (c *Client) CreateInbox(ctx context.Context, in api.InboxCreate) (api.Inbox, error) {
 	return fetch[api.Inbox](ctx, c, request{method: http.MethodPost, path: "/v1/inboxes", body: in})
 }
@@ -35,6 +42,17 @@ func (c *Client) CreateInbox(ctx context.Context, in api.InboxCreate) (api.Inbox
 // UpdateInbox changes what in sets and answers with the inbox as it is then.
 func (c *Client) UpdateInbox(ctx context.Context, id string, in api.InboxUpdate) (api.Inbox, error) {
 	return fetch[api.Inbox](ctx, c, request{method: http.MethodPatch, path: "/v1/inboxes/{}", ids: []string{id}, body: in})
+}
+
+// TestInboxWebhook is TestWebhook for an inbox's own webhook.
+func (c *Client) TestInboxWebhook(ctx context.Context, id string) (api.WebhookTest, error) {
+	return fetch[api.WebhookTest](ctx, c, request{method: http.MethodPost, path: "/v1/inboxes/{}/webhook/test", ids: []string{id}})
+}
+
+// RotateInboxWebhookSecret makes a new secret for an inbox's own webhook. The old
+// one is invalid at once.
+func (c *Client) RotateInboxWebhookSecret(ctx context.Context, id string) (api.WebhookSecret, error) {
+	return fetch[api.WebhookSecret](ctx, c, request{method: http.MethodPost, path: "/v1/inboxes/{}/webhook/rotate-secret", ids: []string{id}})
 }
 
 // DeleteInbox removes an inbox with its messages and its keys, for good.

@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	inboxJSON   = `{"id":"inb_1","address":"jane@openmail.localhost","displayName":null,"createdAt":"2026-02-24T10:00:00.000Z"}`
+	inboxJSON   = `{"id":"inb_1","podId":"pod_1","address":"jane@openmail.localhost","displayName":null,"webhookUrl":null,"createdAt":"2026-02-24T10:00:00.000Z"}`
+	podJSON     = `{"id":"pod_1","clientId":"acme","name":null,"isDefault":false,"createdAt":"2026-02-24T10:00:00.000Z"}`
 	messageJSON = `{"id":"msg_1","threadId":"thr_1","inboxId":"inb_1","direction":"inbound","fromAddr":"Alice <alice@example.com>","toAddr":"jane@openmail.localhost","headerTo":"jane@openmail.localhost","deliveryRole":"to","cc":[],"subject":"Your order","bodyText":"Hello","bodyHtml":"","attachments":[{"filename":"receipt.pdf","contentType":"application/pdf","sizeBytes":34210,"url":"http://127.0.0.1:8025/v1/attachments/msg_1/receipt.pdf"}],"status":"received","createdAt":"2026-02-24T10:05:00.000Z","rfcMessageId":"<a@example.com>","inReplyTo":"","references":[],"rawUrl":"http://127.0.0.1:8025/v1/messages/msg_1/raw","sizeBytes":51234,"hiddenText":false,"defects":[],"partial":false}`
 	threadJSON  = `{"id":"thr_1","inboxId":"inb_1","subject":"Your order","isRead":false,"lastMessageAt":"2026-02-24T10:05:00.000Z","createdAt":"2026-02-24T10:05:00.000Z","messageCount":1}`
 	keyJSON     = `{"id":"key_1","name":"support","podId":null,"inboxId":"inb_1","tokenPrefix":"om_ab","last4":"9f3c","createdAt":"2026-02-24T10:00:00.000Z","lastUsedAt":null}`
@@ -60,6 +61,40 @@ var calls = []struct {
 	}},
 	{`PATCH /v1/inboxes/inb_1 {"displayName":null}`, 200, inboxJSON, func(ctx context.Context, c *client.Client) (any, error) {
 		return value(c.UpdateInbox(ctx, "inb_1", api.InboxUpdate{DisplayName: api.Optional[string]{Set: true}}))
+	}},
+	{"GET /v1/inboxes?limit=2&podId=acme", 200, `{"data":[` + inboxJSON + `],"total":1}`, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.PodInboxPage(ctx, "acme", openmail.Page{Limit: 2}))
+	}},
+	{"POST /v1/inboxes/inb_1/webhook/test", 200, `{"ok":true,"message":"delivered","status":200,"tookMs":12,"response":"ok"}`, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.TestInboxWebhook(ctx, "inb_1"))
+	}},
+	{"POST /v1/inboxes/inb_1/webhook/rotate-secret", 200, `{"webhookSecret":"whsec_2"}`, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.RotateInboxWebhookSecret(ctx, "inb_1"))
+	}},
+	{"GET /v1/pods", 200, `{"data":[` + podJSON + `],"total":1}`, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.PodPage(ctx, openmail.Page{}))
+	}},
+	{"GET /v1/pods/acme%2F7", 200, podJSON, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.Pod(ctx, "acme/7"))
+	}},
+	{`POST /v1/pods {"clientId":"acme"}`, 201, podJSON, func(ctx context.Context, c *client.Client) (any, error) {
+		clientID := "acme"
+		return value(c.CreatePod(ctx, api.PodCreate{ClientID: &clientID}))
+	}},
+	{`PATCH /v1/pods/acme {"name":null}`, 200, podJSON, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.UpdatePod(ctx, "acme", api.PodUpdate{Name: api.Optional[string]{Set: true}}))
+	}},
+	{"DELETE /v1/pods/acme", 204, "", func(ctx context.Context, c *client.Client) (any, error) {
+		return done(c.DeletePod(ctx, "acme"))
+	}},
+	{"GET /v1/pods/acme/api-keys", 200, `{"data":[` + keyJSON + `]}`, func(ctx context.Context, c *client.Client) (any, error) {
+		return list(c.PodKeys(ctx, "acme"))
+	}},
+	{`POST /v1/pods/acme/api-keys {}`, 201, newKeyJSON, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.CreatePodKey(ctx, "acme", api.APIKeyCreate{}))
+	}},
+	{"DELETE /v1/pods/acme/api-keys/key_1", 204, "", func(ctx context.Context, c *client.Client) (any, error) {
+		return done(c.RevokePodKey(ctx, "acme", "key_1"))
 	}},
 	{"DELETE /v1/inboxes/inb_1", 204, "", func(ctx context.Context, c *client.Client) (any, error) {
 		return done(c.DeleteInbox(ctx, "inb_1"))

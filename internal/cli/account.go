@@ -129,97 +129,6 @@ func (p printer) quarantined(q api.Quarantined) error {
 	)
 }
 
-func (c *cli) keyCommands() *cobra.Command {
-	return c.group("keys", "Make and revoke API keys", c.keyList(), c.keyCreate(), c.keyRevoke())
-}
-
-func (c *cli) keyList() *cobra.Command {
-	var inbox string
-	cmd := c.command("list", "List the keys of the account, or of one inbox", func(ctx context.Context, s *session, _ []string) error {
-		keys, err := s.keys(ctx, inbox)
-		if err != nil {
-			return err
-		}
-		return show(s.out, api.Rows[api.APIKey]{Data: keys}, func(list api.Rows[api.APIKey]) error {
-			t := table{head: []string{"ID", "KEY", "NAME", "CREATED", "LAST USED"}}
-			for _, k := range list.Data {
-				t.rows = append(t.rows, []string{k.ID, k.TokenPrefix + k.Last4, orDash(k.Name), when(k.CreatedAt), when(k.LastUsedAt)})
-			}
-			return s.out.table(t)
-		})
-	})
-	cmd.Flags().StringVar(&inbox, "inbox-id", "", "an inbox, by id or address; left out: the account")
-	return cmd
-}
-
-func (s *session) keys(ctx context.Context, inbox string) ([]api.APIKey, error) {
-	if inbox == "" {
-		return s.client.Keys(ctx)
-	}
-	id, err := s.inboxNamed(ctx, inbox)
-	if err != nil {
-		return nil, err
-	}
-	return s.client.InboxKeys(ctx, id)
-}
-
-func (c *cli) keyCreate() *cobra.Command {
-	var inbox, name string
-	cmd := c.command("create", "Make a key for the account, or for one inbox", func(ctx context.Context, s *session, _ []string) error {
-		var in api.APIKeyCreate
-		if name != "" {
-			in.Name = &name
-		}
-		key, err := s.newKey(ctx, inbox, in)
-		if err != nil {
-			return err
-		}
-		return show(s.out, key, func(k api.APIKey) error {
-			if _, err := fmt.Fprintln(s.Stderr, "keep the key: it is not shown again"); err != nil {
-				return err
-			}
-			return s.out.pairs("id", k.ID, "key", k.Token)
-		})
-	})
-	cmd.Flags().StringVar(&inbox, "inbox-id", "", "the only inbox that the key reaches, by id or address; left out: all")
-	cmd.Flags().StringVar(&name, "name", "", "what the key is for")
-	return cmd
-}
-
-func (s *session) newKey(ctx context.Context, inbox string, in api.APIKeyCreate) (api.APIKey, error) {
-	if inbox == "" {
-		return s.client.CreateKey(ctx, in)
-	}
-	id, err := s.inboxNamed(ctx, inbox)
-	if err != nil {
-		return api.APIKey{}, err
-	}
-	return s.client.CreateInboxKey(ctx, id, in)
-}
-
-func (c *cli) keyRevoke() *cobra.Command {
-	var inbox string
-	cmd := c.about("revoke", "key-id", "Make a key invalid at once", func(ctx context.Context, s *session, id string) error {
-		if err := s.revoke(ctx, inbox, id); err != nil {
-			return err
-		}
-		return s.out.done("%s is revoked", id)
-	})
-	cmd.Flags().StringVar(&inbox, "inbox-id", "", "the inbox that the key reaches, by id or address; left out: a key of the account")
-	return cmd
-}
-
-func (s *session) revoke(ctx context.Context, inbox, key string) error {
-	if inbox == "" {
-		return s.client.RevokeKey(ctx, key)
-	}
-	id, err := s.inboxNamed(ctx, inbox)
-	if err != nil {
-		return err
-	}
-	return s.client.RevokeInboxKey(ctx, id, key)
-}
-
 func (c *cli) webhookCommands() *cobra.Command {
 	return c.group(
 		"webhook", "Say where events are posted when no socket listens",
@@ -288,10 +197,12 @@ func (c *cli) webhookTest() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return show(s.out, r, func(r api.WebhookTest) error {
-			return s.out.pairs("ok", yesNo(r.OK), "status", strconv.Itoa(r.Status), "took", strconv.FormatInt(r.TookMS, 10)+" ms", "answer", cut(r.Response, 200))
-		})
+		return show(s.out, r, s.out.webhookTest)
 	})
+}
+
+func (p printer) webhookTest(r api.WebhookTest) error {
+	return p.pairs("ok", yesNo(r.OK), "status", strconv.Itoa(r.Status), "took", strconv.FormatInt(r.TookMS, 10)+" ms", "answer", cut(r.Response, 200))
 }
 
 func (c *cli) webhookSecret(use, short string, make func(context.Context, *session) (api.WebhookSecret, error)) *cobra.Command {

@@ -63,7 +63,8 @@ func New(o Options) *cobra.Command {
 	root.AddCommand(
 		c.initCommand(), c.statusCommand(), c.doctorCommand(), c.listenCommand(), c.wsCommands(),
 		c.inboxCommands(), c.threadCommands(), c.messageCommands(), c.attachmentCommands(),
-		c.eventCommands(), c.webhookCommands(), c.policyCommands(), c.quarantineCommands(), c.keyCommands(), c.accountCommands(),
+		c.eventCommands(), c.webhookCommands(), c.policyCommands(), c.quarantineCommands(), c.podCommands(), c.keyCommands(anyKeys),
+		c.accountCommands(),
 	)
 	return root
 }

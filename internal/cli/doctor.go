@@ -99,6 +99,9 @@ func reach(me api.Me) string {
 		if inbox, ok := scope["inboxId"].(string); ok {
 			return "reaches the inbox " + inbox
 		}
+		if pod, ok := scope["podId"].(string); ok {
+			return "reaches the pod " + pod
+		}
 		return "reaches a part of the account"
 	}
 	return strings.TrimSpace("reaches the whole account " + me.CustomerID)

@@ -66,14 +66,15 @@ func (s *session) inboxNamed(ctx context.Context, name string) (string, error) {
 func (c *cli) inboxCommands() *cobra.Command {
 	return c.group(
 		"inbox", "Make, list and remove inboxes",
-		c.inboxList(), c.inboxCreate(), c.inboxGet(), c.inboxUpdate(), c.inboxDelete(),
+		c.inboxList(), c.inboxCreate(), c.inboxGet(), c.inboxUpdate(), c.inboxDelete(), c.inboxWebhookCommands(), c.keyCommands(inboxKeys),
 	)
 }
 
 func (c *cli) inboxList() *cobra.Command {
 	var page openmail.Page
+	var pod string
 	cmd := c.command("list", "List inboxes, newest first", func(ctx context.Context, s *session, _ []string) error {
-		list, err := s.client.InboxPage(ctx, page)
+		list, err := s.inboxPage(ctx, pod, page)
 		if err != nil {
 			return err
 		}
@@ -89,26 +90,52 @@ func (c *cli) inboxList() *cobra.Command {
 		})
 	})
 	pageFlags(cmd, &page)
+	podFlags(cmd, &pod, "only the inboxes of this pod, by id or clientId")
 	return cmd
 }
 
+func (s *session) inboxPage(ctx context.Context, pod string, page openmail.Page) (api.List[api.Inbox], error) {
+	if pod != "" {
+		return s.client.PodInboxPage(ctx, pod, page)
+	}
+	return s.client.InboxPage(ctx, page)
+}
+
 func (p printer) inbox(i api.Inbox) error {
-	return p.pairs("id", i.ID, "address", i.Address, "name", orDash(i.DisplayName), "created", when(i.CreatedAt))
+	list := []string{"id", i.ID, "address", i.Address, "name", orDash(i.DisplayName), "pod", i.PodID, "created", when(i.CreatedAt)}
+	if i.WebhookURL != nil {
+		list = append(list, "webhook", *i.WebhookURL)
+	}
+	if i.WebhookDisabledReason != nil {
+		list = append(list, "disabled", *i.WebhookDisabledReason)
+	}
+	if i.WebhookSecret != "" {
+		list = append(list, "secret", i.WebhookSecret)
+	}
+	return p.pairs(list...)
 }
 
 // newInboxFlags adds the flags that describe an inbox to make.
 func newInboxFlags(cmd *cobra.Command) func() api.InboxCreate {
 	var in api.InboxCreate
-	var name string
+	var name, pod, webhook string
 	cmd.Flags().StringVar(&in.MailboxName, "mailbox-name", "", "the part before the @; left out: eight characters at random")
 	cmd.Flags().StringVar(&name, "display-name", "", "the name beside the address")
 	cmd.Flags().StringVar(&in.Domain, "domain", "", "the part after the @; left out: the server's default")
+	podFlags(cmd, &pod, "the pod, by id or clientId, for good; left out: the key's, else the default one")
+	cmd.Flags().StringVar(&webhook, "webhook-url", "", "where its events are posted; left out: to the account's webhook")
 	return func() api.InboxCreate {
-		if name != "" {
-			in.DisplayName = &name
-		}
+		in.DisplayName, in.PodID, in.WebhookURL = orNil(name), orNil(pod), orNil(webhook)
 		return in
 	}
+}
+
+// orNil leaves out what is empty.
+func orNil(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }
 
 func (c *cli) inboxCreate() *cobra.Command {
@@ -216,7 +243,7 @@ func (c *cli) initCommand() *cobra.Command {
 // defaultInbox is the default that there is already, unless another one is
 // described; init may be run again and again.
 func (s *session) defaultInbox(ctx context.Context, in api.InboxCreate) (api.Inbox, error) {
-	if s.state.DefaultInboxID != "" && in.MailboxName == "" && in.Domain == "" && in.DisplayName == nil {
+	if s.state.DefaultInboxID != "" && in == (api.InboxCreate{}) {
 		inbox, err := s.client.Inbox(ctx, s.state.DefaultInboxID)
 		if openmail.CodeOf(err) != openmail.CodeNotFound {
 			return inbox, err

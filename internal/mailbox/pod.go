@@ -25,6 +25,9 @@ func (m *Mailbox) CreatePod(ctx context.Context, scope openmail.Scope, clientID,
 }
 
 func checkPod(p openmail.Pod) error {
+	if p.ClientID == "." || p.ClientID == ".." { // no path could name it
+		return openmail.FieldErrorf(openmail.CodeBadRequest, "clientId", "clientId is not a dot or two.")
+	}
 	if err := checkText("clientId", p.ClientID, maxPodText); err != nil {
 		return err
 	}
