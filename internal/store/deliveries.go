@@ -434,11 +434,11 @@ func (db *DB) Offer(ctx context.Context, scope openmail.Scope, upTo openmail.Pos
 // overdue finds the positions of events that wait for a post and are wanted,
 // among the maxScan of each lane that fall due first.
 func (db *DB) overdue(ctx context.Context, scope openmail.Scope, upTo openmail.Position, wanted func(openmail.Event) bool, limit int) (found []openmail.Position, err error) {
-	lanes, err := db.Lanes(ctx, openmail.Scope{Account: scope.Account})
+	lanes, err := db.lanesFor(ctx, scope)
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range lanes[:min(len(lanes), maxLanes)] {
+	for _, l := range lanes {
 		if l.Inbox != "" && !wanted(openmail.Event{Account: l.Account, Inbox: l.Inbox, Type: openmail.MessageReceived}) {
 			continue
 		}
@@ -458,6 +458,24 @@ func (db *DB) overdue(ctx context.Context, scope openmail.Scope, upTo openmail.P
 
 // maxLanes bounds how many lanes are looked at for a socket that subscribes.
 const maxLanes = 1000
+
+// lanesFor returns lanes that may hold something of a scope: those of the account
+// that have something waiting, or for a narrower scope the account's and those
+// of its own inboxes.
+func (db *DB) lanesFor(ctx context.Context, scope openmail.Scope) ([]dispatch.Lane, error) {
+	if scope.WholeAccount() {
+		lanes, err := db.Lanes(ctx, openmail.Scope{Account: scope.Account})
+		return lanes[:min(len(lanes), maxLanes)], err
+	}
+	q := newQuery("select i.account_id, i.id from inbox i where exists (select 1 from event e where e.account_id = i.account_id and e.lane = i.id and e.due_at > 0)").
+		inPod(scope, "i.account_id", "i.pod_id", "i.id").and(" limit ").arg(maxLanes)
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return nil, fmt.Errorf("look for what is due: %w", err)
+	}
+	own, err := collect(rows, func(s scanner) (l dispatch.Lane, err error) { return l, s.Scan(&l.Account, &l.Inbox) })
+	return append(own, dispatch.Lane{Account: scope.Account}), err
+}
 
 func (db *DB) overdueIn(ctx context.Context, scope openmail.Scope, l dispatch.Lane, upTo openmail.Position, limit int) ([]openmail.Event, error) {
 	q := newQuery("select " + eventColumns + " from (select * from event where account_id = ").arg(l.Account).and(" and lane = ").arg(l.Inbox).
