@@ -24,7 +24,6 @@ type Poster interface {
 // How the dispatcher works.
 const (
 	perEndpoint  = 8                     // posts in flight to one endpoint
-	maxInFlight  = 512                   // posts in flight in all
 	breakAfter   = 5                     // failures in a row after which an endpoint is only probed
 	restAfter    = time.Second           // a lane that fails, or finds nothing to do, rests
 	tokenWait    = 50 * time.Millisecond // between looks for a token while all are taken
@@ -50,7 +49,7 @@ type Config struct {
 // else.
 type Dispatcher struct {
 	Config
-	budget chan struct{} // a token for each post that may begin
+	purse *purse
 
 	mu    sync.Mutex
 	lanes map[Lane]*lane
@@ -59,11 +58,7 @@ type Dispatcher struct {
 
 // New returns a Dispatcher.
 func New(c Config) *Dispatcher {
-	d := &Dispatcher{Config: c, lanes: map[Lane]*lane{}, budget: make(chan struct{}, maxInFlight)}
-	for range maxInFlight {
-		d.budget <- struct{}{}
-	}
-	return d
+	return &Dispatcher{Config: c, lanes: map[Lane]*lane{}, purse: newPurse()}
 }
 
 // Run hands over what is due until ctx ends, and then finishes the posts in
@@ -134,7 +129,7 @@ func (d *Dispatcher) Wake(at Lane) {
 	}
 	l := d.lanes[at]
 	if l == nil {
-		l = &lane{d: d, at: at, scope: openmail.Scope{Account: at.Account}, wake: make(chan struct{}, 1), done: make(chan bool)}
+		l = &lane{d: d, at: at, scope: openmail.Scope{Account: at.Account}, wake: make(chan struct{}, 1), done: make(chan ended)}
 		d.lanes[at] = l
 		d.begin(l)
 	}

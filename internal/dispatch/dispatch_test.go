@@ -682,3 +682,42 @@ func TestASocketComesBeforeAnInboxesWebhook(t *testing.T) {
 		}
 	})
 }
+
+func TestManyEndpointsThatHangLeaveRoomForOthers(t *testing.T) {
+	hang := func(_ context.Context, p dispatch.Post) openmail.Attempt {
+		if p.Endpoint.Secret != "s" {
+			time.Sleep(15 * time.Second)
+			return openmail.Attempt{Outcome: openmail.OutcomeError}
+		}
+		return openmail.Attempt{Outcome: openmail.OutcomeDelivered}
+	}
+	bubble(t, hang, func(t *testing.T, w *world) {
+		whole, other := w.account(true), w.account(true)
+		for i := range 40 {
+			in := w.inboxOf(whole.Account, fmt.Sprint("hung", i))
+			for range 12 {
+				w.mail(in)
+			}
+		}
+		for _, wait := range []time.Duration{0, 3 * time.Minute} { // while they are new, and once they are known to fail
+			time.Sleep(wait)
+			synctest.Wait()
+			neighbours := []openmail.Inbox{other}
+			if wait > 0 {
+				neighbours = append(neighbours, whole)
+			}
+			for _, in := range neighbours {
+				start := time.Now()
+				filed := w.mail(in)
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if d := w.delivery(in, filed.Event); d.State != openmail.StateDelivered || d.DeliveredAt.Sub(start) > 200*time.Millisecond {
+					t.Errorf("after %v: %+v, filed at %v", wait, d, start)
+				}
+			}
+		}
+		if w.endpoint.most > 66 {
+			t.Errorf("%d posts at once, of which at most 64 may be one account's", w.endpoint.most)
+		}
+	})
+}

@@ -14,10 +14,19 @@ type lane struct {
 	at    Lane
 	scope openmail.Scope // of its account
 	wake  chan struct{}
-	done  chan bool // a post has ended: whether it delivered
+	done  chan ended
 
 	inFlight int
 	failures int // in a row
+	// starved is until when nothing is missing but tokens: the log need not be
+	// asked.
+	starved time.Time
+}
+
+// ended says that a post has ended.
+type ended struct {
+	delivered bool
+	failing   bool // as its token was taken
 }
 
 // run works until nothing waits, or ctx ends and what is in flight has ended.
@@ -36,7 +45,7 @@ func (l *lane) run(ctx context.Context) {
 		l.wait(ctx, next)
 	}
 	for l.inFlight > 0 {
-		l.ended(<-l.done)
+		l.after(<-l.done)
 	}
 	l.d.retire(l)
 }
@@ -63,37 +72,39 @@ func (l *lane) wait(ctx context.Context, next time.Time) {
 	case <-ctx.Done():
 	case <-l.wake:
 	case <-due:
-	case delivered := <-l.done:
-		l.ended(delivered)
+	case e := <-l.done:
+		l.after(e)
 	}
 }
 
-func (l *lane) ended(delivered bool) {
+// after takes in how a post ended.
+func (l *lane) after(e ended) {
 	l.inFlight--
-	l.d.budget <- struct{}{}
-	if l.failures++; delivered {
+	l.d.purse.give(l.at.Account, e.failing, 1)
+	if l.failures++; e.delivered {
 		l.failures = 0
 	}
 }
 
+// failing reports whether the endpoint is only probed.
+func (l *lane) failing() bool { return l.failures >= breakAfter }
+
 // work claims what is due and begins its posts. It returns when to look again;
 // zero means when woken, or when a post ends.
 func (l *lane) work(ctx, posts context.Context) (next time.Time, err error) {
-	due, err := l.d.Queue.Due(ctx, l.scope, l.at)
-	if err != nil || due.IsZero() || due.After(time.Now()) {
-		return due, err
+	free, ready, next, err := l.ready(ctx)
+	if err != nil || !ready {
+		return next, err
 	}
-	free := l.slots()
+	failing := l.failing()
 	claimed, err := l.d.Queue.Claim(ctx, l.scope, Claim{Lane: l.at, At: time.Now(), Posts: free, Listening: l.d.Listeners.Wanted})
-	for range free - len(claimed.Posts) {
-		l.d.budget <- struct{}{}
-	}
+	l.d.purse.give(l.at.Account, failing, free-len(claimed.Posts))
 	if err != nil {
 		return time.Time{}, err
 	}
 	for _, p := range claimed.Posts {
 		l.inFlight++
-		go l.post(posts, p)
+		go l.post(posts, p, failing)
 	}
 	for _, e := range claimed.Waiting {
 		l.d.Listeners.Offer(e)
@@ -101,29 +112,61 @@ func (l *lane) work(ctx, posts context.Context) (next time.Time, err error) {
 	for _, to := range claimed.Moved {
 		l.d.Wake(to)
 	}
-	return l.after(claimed, free), nil
+	return l.next(claimed, free), nil
+}
+
+// ready takes as many tokens as posts may begin, and reports whether something
+// is to be claimed: posts where there are tokens, and all else that is due.
+// Where not, next is when to look again.
+func (l *lane) ready(ctx context.Context) (free int, ready bool, next time.Time, err error) {
+	now := time.Now()
+	if now.Before(l.starved) {
+		if free = l.slots(); free > 0 {
+			l.starved = time.Time{}
+		}
+		return free, free > 0, now.Add(tokenWait), nil
+	}
+	posts, others, err := l.d.Queue.Due(ctx, l.scope, l.at)
+	if err != nil {
+		return 0, false, time.Time{}, err
+	}
+	due := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
+	if !due(posts) && !due(others) {
+		return 0, false, sooner(posts, others), nil
+	}
+	if free = l.slots(); free > 0 || due(others) {
+		return free, true, time.Time{}, nil
+	}
+	if l.inFlight > 0 {
+		return 0, false, others, nil // or when a post ends
+	}
+	l.starved = sooner(others, now.Add(lookEvery))
+	return 0, false, now.Add(tokenWait), nil
+}
+
+// sooner is the earlier of two times, of which either may be none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // slots takes as many tokens as posts may begin now. There may be none, while
 // others post: what needs no post is seen to all the same.
 func (l *lane) slots() (n int) {
 	limit := perEndpoint
-	if l.failures >= breakAfter {
+	if l.failing() {
 		limit = 1
 	}
-	for l.inFlight+n < limit {
-		select {
-		case <-l.d.budget:
-			n++
-		default:
-			return n
-		}
+	for l.inFlight+n < limit && l.d.purse.take(l.at.Account, l.failing()) {
+		n++
 	}
 	return n
 }
 
-// after is when to look again after a claim.
-func (l *lane) after(c Claimed, free int) time.Time {
+// next is when to look again after a claim.
+func (l *lane) next(c Claimed, free int) time.Time {
 	switch {
 	case c.Next.IsZero() || c.Next.After(time.Now()):
 		return c.Next
@@ -138,7 +181,7 @@ func (l *lane) after(c Claimed, free int) time.Time {
 }
 
 // post makes one post and writes how it ended.
-func (l *lane) post(ctx context.Context, p Post) {
+func (l *lane) post(ctx context.Context, p Post, failing bool) {
 	a, retryAfter := l.d.Poster.Post(ctx, p, time.Now())
 	if err := l.d.Queue.Settle(ctx, l.scope, []Settled{{Post: p, Attempt: a, RetryAfter: retryAfter}}); err != nil {
 		// Its lease runs out, and it is posted again.
@@ -148,7 +191,7 @@ func (l *lane) post(ctx context.Context, p Post) {
 	if l.d.Posted != nil {
 		l.d.Posted(a)
 	}
-	l.done <- a.Outcome == openmail.OutcomeDelivered
+	l.done <- ended{delivered: a.Outcome == openmail.OutcomeDelivered, failing: failing}
 }
 
 func (l *lane) log(ctx context.Context, p Post, a openmail.Attempt) {

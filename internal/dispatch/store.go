@@ -13,8 +13,9 @@ type Queue interface {
 	// Lanes returns the lanes that have a delivery with a due time.
 	Lanes(ctx context.Context, scope openmail.Scope) ([]Lane, error)
 
-	// Due returns the earliest due time in a lane; zero when nothing waits.
-	Due(ctx context.Context, scope openmail.Scope, l Lane) (time.Time, error)
+	// Due returns the earliest due time in a lane of what is to be posted, and
+	// of what is in another state; zero when nothing is.
+	Due(ctx context.Context, scope openmail.Scope, l Lane) (posts, others time.Time, err error)
 
 	// Claim takes the deliveries of a lane that are due, earliest first,
 	// through delivery.Fell; then it claims as many posts as it may. Each

@@ -98,8 +98,12 @@ func TestAPodIsChangedFieldByField(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	for _, c := range []struct{ body, field string }{
-		{`{"nonsense":1}`, "nonsense"}, {`{"isDefault":true}`, "isDefault"}, {`{"clientId":"` + strings.Repeat("x", 256) + `"}`, "clientId"},
-		{`{"name":"a\nb"}`, "name"}, {`{"name":7}`, "name"}, {`{"clientId":".."}`, "clientId"},
+		{`{"nonsense":1}`, "nonsense"},
+		{`{"isDefault":true}`, "isDefault"},
+		{`{"clientId":"` + strings.Repeat("x", 256) + `"}`, "clientId"},
+		{`{"name":"a\nb"}`, "name"},
+		{`{"name":7}`, "name"},
+		{`{"clientId":".."}`, "clientId"},
 	} {
 		w.fails(400, openmail.CodeBadRequest, c.field, http.MethodPatch, "/v1/pods/"+p.ID, w.token, c.body)
 		w.fails(400, openmail.CodeBadRequest, c.field, http.MethodPost, "/v1/pods", w.token, c.body)

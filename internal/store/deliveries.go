@@ -32,22 +32,23 @@ func (db *DB) Lanes(ctx context.Context, scope openmail.Scope) ([]dispatch.Lane,
 }
 
 // Due implements dispatch.Queue.
-func (db *DB) Due(ctx context.Context, scope openmail.Scope, l dispatch.Lane) (time.Time, error) {
+func (db *DB) Due(ctx context.Context, scope openmail.Scope, l dispatch.Lane) (posts, others time.Time, err error) {
 	if !scope.Covers(l.Account, "", "") {
-		return time.Time{}, notFound("account")
+		return posts, others, notFound("account")
 	}
 	var armed, due, posting int64
-	if err := db.row(ctx, "select "+earliestOf("armed")+", "+earliestOf("due")+", "+earliestOf("posting"), []any{l.Account, l.Inbox}, &armed, &due, &posting); err != nil {
-		return time.Time{}, fmt.Errorf("look for what is due: %w", err)
+	if err := db.row(ctx, laneTimes, []any{l.Account, l.Inbox}, &armed, &due, &posting); err != nil {
+		return posts, others, fmt.Errorf("look for what is due: %w", err)
 	}
-	return moment(earliest(armed, due, posting)), nil
+	return moment(due), moment(earliest(armed, posting)), nil
 }
 
-// earliestOf is the earliest due time of a state in the lane of account $1 and
-// inbox $2; 0 when nothing is in it. It is one step into the index.
-func earliestOf(state openmail.State) string {
-	return "coalesce((select min(due_at) from event where account_id = $1 and lane = $2 and state = '" + string(state) + "' and due_at > 0), 0)"
-}
+// laneTimes is the earliest due time of each state in the lane of account $1 and
+// inbox $2, 0 where nothing is in it: a step into the index each.
+const laneTimes = `select
+	coalesce((select min(due_at) from event where account_id = $1 and lane = $2 and state = 'armed' and due_at > 0), 0),
+	coalesce((select min(due_at) from event where account_id = $1 and lane = $2 and state = 'due' and due_at > 0), 0),
+	coalesce((select min(due_at) from event where account_id = $1 and lane = $2 and state = 'posting' and due_at > 0), 0)`
 
 // Waiting is how many deliveries are in a state, and the earliest of their due
 // times.
@@ -242,8 +243,7 @@ func (k *claiming) move(e openmail.Event, lane string) error {
 // next finds when there is something to do again.
 func (k *claiming) next() error {
 	var armed, due, posting int64
-	err := k.row("select "+earliestOf(openmail.StateArmed)+", "+earliestOf(openmail.StateDue)+", "+earliestOf(openmail.StatePosting),
-		[]any{k.account, k.Lane.Inbox}, &armed, &due, &posting)
+	err := k.row(laneTimes, []any{k.account, k.Lane.Inbox}, &armed, &due, &posting)
 	k.out.Next = moment(earliest(armed, due, posting))
 	return err
 }

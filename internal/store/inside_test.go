@@ -330,7 +330,7 @@ func everyStatement(t *testing.T, db *DB) {
 		_, _ = db.Pod(ctx, scope, "acme")
 		_, _ = db.Backlog(ctx, scope)
 		_, _ = db.Lanes(ctx, scope)
-		_, _ = db.Due(ctx, scope, dispatch.Lane{Account: "acc_1"})
+		_, _, _ = db.Due(ctx, scope, dispatch.Lane{Account: "acc_1"})
 		_, _ = db.Offer(ctx, scope, 10, func(openmail.Event) bool { return false }, 10)
 		_, _ = db.ListKeys(ctx, scope, access.Owner{Pod: scope.Pod, Inbox: scope.Inbox})
 		_ = db.CreateKey(ctx, scope, openmail.Key{ID: "key_" + scope.Pod + scope.Inbox, Account: "acc_1", Pod: scope.Pod, Inbox: scope.Inbox}, [32]byte{}, 20)
