@@ -118,6 +118,7 @@ type request struct {
 	ids    []string
 	query  url.Values
 	body   any // nil: none
+	header http.Header
 	// mayMove admits an answer that says where the body is.
 	mayMove bool
 }
@@ -207,6 +208,9 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 		return nil, fmt.Errorf("make the request: %w", err)
 	}
 	c.setHeader(req.Header)
+	for name, values := range r.header {
+		req.Header[name] = values
+	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

@@ -18,17 +18,19 @@ import (
 )
 
 const (
-	inboxJSON   = `{"id":"inb_1","podId":"pod_1","address":"jane@openmail.localhost","displayName":null,"webhookUrl":null,"createdAt":"2026-02-24T10:00:00.000Z"}`
-	podJSON     = `{"id":"pod_1","clientId":"acme","name":null,"isDefault":false,"createdAt":"2026-02-24T10:00:00.000Z"}`
-	messageJSON = `{"id":"msg_1","threadId":"thr_1","inboxId":"inb_1","direction":"inbound","fromAddr":"Alice <alice@example.com>","toAddr":"jane@openmail.localhost","headerTo":"jane@openmail.localhost","deliveryRole":"to","cc":[],"subject":"Your order","bodyText":"Hello","bodyHtml":"","attachments":[{"filename":"receipt.pdf","contentType":"application/pdf","sizeBytes":34210,"url":"http://127.0.0.1:8025/v1/attachments/msg_1/receipt.pdf"}],"status":"received","createdAt":"2026-02-24T10:05:00.000Z","rfcMessageId":"<a@example.com>","inReplyTo":"","references":[],"rawUrl":"http://127.0.0.1:8025/v1/messages/msg_1/raw","sizeBytes":51234,"hiddenText":false,"defects":[],"partial":false}`
-	threadJSON  = `{"id":"thr_1","inboxId":"inb_1","subject":"Your order","isRead":false,"lastMessageAt":"2026-02-24T10:05:00.000Z","createdAt":"2026-02-24T10:05:00.000Z","messageCount":1}`
-	keyJSON     = `{"id":"key_1","name":"support","podId":null,"inboxId":"inb_1","tokenPrefix":"om_ab","last4":"9f3c","createdAt":"2026-02-24T10:00:00.000Z","lastUsedAt":null}`
-	newKeyJSON  = `{"id":"key_1","name":"support","podId":null,"inboxId":null,"tokenPrefix":"om_ab","last4":"9f3c","createdAt":"2026-02-24T10:00:00.000Z","lastUsedAt":null,"token":"om_abcdef9f3c"}`
-	eventJSON   = `{"id":"evt_1","type":"message.received","inboxId":"inb_1","threadId":"thr_1","messageId":"msg_1","state":"failed","reason":"no_route","channel":null,"attempts":0,"nextAttemptAt":null,"occurredAt":"2026-02-24T10:05:00.000Z","deliveredAt":null}`
-	ruleJSON    = `{"id":"rule_1","type":"block","value":"spam.example","direction":"inbound","scope":"account","createdAt":"2026-02-24T10:00:00.000Z"}`
-	policyJSON  = `{"scope":"account","inbound":{"mode":"none","effectiveMode":"none","rules":[` + ruleJSON + `]}}`
-	webhookJSON = `{"url":"https://example.com/hook","enabled":true,"disabledReason":null,"createdAt":"2026-02-24T10:00:00.000Z"}`
-	heldJSON    = `{"id":"msg_2","inboxId":"inb_1","fromAddr":"x@spam.example","subject":"Win","reason":"blocked_by_rule","ruleId":"rule_1","sizeBytes":900,"createdAt":"2026-02-24T10:00:00.000Z","expiresAt":"2026-03-26T10:00:00.000Z"}`
+	inboxJSON       = `{"id":"inb_1","podId":"pod_1","address":"jane@openmail.localhost","displayName":null,"webhookUrl":null,"createdAt":"2026-02-24T10:00:00.000Z"}`
+	podJSON         = `{"id":"pod_1","clientId":"acme","name":null,"isDefault":false,"createdAt":"2026-02-24T10:00:00.000Z"}`
+	messageJSON     = `{"id":"msg_1","threadId":"thr_1","inboxId":"inb_1","direction":"inbound","fromAddr":"Alice <alice@example.com>","toAddr":"jane@openmail.localhost","headerTo":"jane@openmail.localhost","deliveryRole":"to","cc":[],"subject":"Your order","bodyText":"Hello","bodyHtml":"","attachments":[{"filename":"receipt.pdf","contentType":"application/pdf","sizeBytes":34210,"url":"http://127.0.0.1:8025/v1/attachments/msg_1/receipt.pdf"}],"status":"received","createdAt":"2026-02-24T10:05:00.000Z","rfcMessageId":"<a@example.com>","inReplyTo":"","references":[],"rawUrl":"http://127.0.0.1:8025/v1/messages/msg_1/raw","sizeBytes":51234,"hiddenText":false,"defects":[],"partial":false}`
+	threadJSON      = `{"id":"thr_1","inboxId":"inb_1","subject":"Your order","isRead":false,"lastMessageAt":"2026-02-24T10:05:00.000Z","createdAt":"2026-02-24T10:05:00.000Z","messageCount":1}`
+	keyJSON         = `{"id":"key_1","name":"support","podId":null,"inboxId":"inb_1","tokenPrefix":"om_ab","last4":"9f3c","createdAt":"2026-02-24T10:00:00.000Z","lastUsedAt":null}`
+	newKeyJSON      = `{"id":"key_1","name":"support","podId":null,"inboxId":null,"tokenPrefix":"om_ab","last4":"9f3c","createdAt":"2026-02-24T10:00:00.000Z","lastUsedAt":null,"token":"om_abcdef9f3c"}`
+	eventJSON       = `{"id":"evt_1","type":"message.received","inboxId":"inb_1","threadId":"thr_1","messageId":"msg_1","state":"failed","reason":"no_route","channel":null,"attempts":0,"nextAttemptAt":null,"occurredAt":"2026-02-24T10:05:00.000Z","deliveredAt":null}`
+	ruleJSON        = `{"id":"rule_1","type":"block","value":"spam.example","direction":"inbound","scope":"account","createdAt":"2026-02-24T10:00:00.000Z"}`
+	policyJSON      = `{"scope":"account","inbound":{"mode":"none","effectiveMode":"none","rules":[` + ruleJSON + `]}}`
+	webhookJSON     = `{"url":"https://example.com/hook","enabled":true,"disabledReason":null,"createdAt":"2026-02-24T10:00:00.000Z"}`
+	heldJSON        = `{"id":"msg_2","inboxId":"inb_1","fromAddr":"x@spam.example","subject":"Win","reason":"blocked_by_rule","ruleId":"rule_1","sizeBytes":900,"createdAt":"2026-02-24T10:00:00.000Z","expiresAt":"2026-03-26T10:00:00.000Z"}`
+	sentJSON        = `{"messageId":"msg_1","threadId":"thr_1","providerMessageId":"<msg_1@openmail.localhost>","status":"pending","id":"msg_1","inboxId":"inb_1","direction":"outbound","createdAt":"2026-02-24T10:05:00.000Z"}`
+	suppressionJSON = `{"address":"gone@example.com","type":"bounce","reason":"no such user","createdAt":"2026-02-24T10:05:00.000Z"}`
 )
 
 // noAnswer is what a call answers with that says nothing but its success.
@@ -101,6 +103,18 @@ var calls = []struct {
 	}},
 	{"GET /v1/inboxes/inb_1/messages?direction=inbound&limit=1", 200, `{"data":[` + messageJSON + `],"total":1}`, func(ctx context.Context, c *client.Client) (any, error) {
 		return value(c.MessagePage(ctx, "inb_1", client.MessageFilter{Direction: openmail.Inbound, Page: openmail.Page{Limit: 1}}))
+	}},
+	{`POST /v1/inboxes/inb_1/send {"to":"bob@example.com","subject":"Hi","body":"Hello","includeQuote":false,"cc":["c@example.com"],"attachments":[{"filename":"a.txt","data":"aGk="}]}`, 200, sentJSON, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.Send(ctx, "inb_1", api.SendRequest{
+			To: "bob@example.com", Subject: "Hi", Body: "Hello", CC: []string{"c@example.com"}, IncludeQuote: new(false),
+			Attachments: []api.SendAttachment{{Filename: "a.txt", Data: []byte("hi")}},
+		}, "k"))
+	}},
+	{"GET /v1/suppressions?limit=2", 200, `{"data":[` + suppressionJSON + `],"total":1}`, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.SuppressionPage(ctx, openmail.Page{Limit: 2}))
+	}},
+	{"DELETE /v1/suppressions/gone@example.com", 204, "", func(ctx context.Context, c *client.Client) (any, error) {
+		return done(c.DeleteSuppression(ctx, "gone@example.com"))
 	}},
 	{"GET /v1/messages/msg_1", 200, messageJSON, func(ctx context.Context, c *client.Client) (any, error) {
 		return value(c.Message(ctx, "msg_1"))

@@ -61,10 +61,10 @@ func New(o Options) *cobra.Command {
 	f.BoolVar(&c.json, "json", false, "print JSON as the server gave it")
 	f.BoolVar(&c.verbose, "verbose", false, "tell of every request on stderr")
 	root.AddCommand(
-		c.initCommand(), c.statusCommand(), c.doctorCommand(), c.listenCommand(), c.wsCommands(),
+		c.initCommand(), c.sendCommand(), c.statusCommand(), c.doctorCommand(), c.listenCommand(), c.wsCommands(),
 		c.inboxCommands(), c.threadCommands(), c.messageCommands(), c.attachmentCommands(),
-		c.eventCommands(), c.webhookCommands(), c.policyCommands(), c.quarantineCommands(), c.podCommands(), c.keyCommands(anyKeys),
-		c.accountCommands(),
+		c.eventCommands(), c.webhookCommands(), c.policyCommands(), c.quarantineCommands(), c.suppressionCommands(),
+		c.podCommands(), c.keyCommands(anyKeys), c.accountCommands(),
 	)
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -186,6 +187,9 @@ func (p printer) message(m api.Message) error {
 	list = append(list, "date", when(m.CreatedAt), "subject", m.Subject)
 	for _, a := range m.Attachments {
 		list = append(list, "attachment", a.Filename+", "+a.ContentType+", "+size(a.SizeBytes))
+	}
+	for _, d := range m.Deliveries {
+		list = append(list, d.State, strings.TrimSpace(d.Recipient+"  "+d.LastAnswer))
 	}
 	if m.HiddenText {
 		list = append(list, "warning", "text that its HTML hides was cut out")
