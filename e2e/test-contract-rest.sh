@@ -344,6 +344,36 @@ want 400 PUT /v1/policy/mode '{"mode":"maybe","direction":"inbound"}'
 want 200 PUT /v1/policy '{"inbound":{"mode":"none","rules":[{"type":"allow","value":"a@b.co"}]}}'
 holds '.inbound.mode == "none" and (.inbound.rules | map(.value)) == ["a@b.co"]'
 
+# Sending: the union of both shapes, and where each recipient stands.
+want 200 POST "/v1/inboxes/$INBOX/send" '{"to":"A B <a@example.com>","cc":["jane.two@openmail.localhost"],"subject":"Hi","body":"Hello","nonsense":1}'
+keys messageId threadId providerMessageId status id inboxId direction createdAt
+holds '.status == "pending" and .direction == "outbound" and .messageId == .id and .inboxId == $id' --arg id "$INBOX"
+sent=$(field .id)
+want 200 GET "/v1/messages/$sent"
+keys ${message_fields/envelope/deliveries}
+holds '.direction == "outbound" and .toAddr == "a@example.com" and .headerTo == null and .deliveryRole == null and (.deliveries[0] | (keys_unsorted | sort) ==
+  (["recipient","state","attempts","code","enhancedCode","lastAnswer","server","tls","lastAttemptAt","nextAttemptAt"] | sort))'
+want 200 GET "/v1/inboxes/$INBOX/messages?direction=outbound"
+holds '.total == 1 and .data[0].id == $id' --arg id "$sent"
+for field in to subject body; do
+  want 400 POST "/v1/inboxes/$INBOX/send" "$(jq -nc --arg not "$field" '{to: "a@example.com", subject: "Hi", body: "Hello"} | del(.[$not])')"
+  is_error bad_request "$field"
+done
+want 400 POST "/v1/inboxes/$INBOX/send" '{"to":"a@example.com","subject":"Hi","body":"Hello","bcc":["b@example.com"]}'
+is_error unsupported_field bcc
+want 404 POST "/v1/inboxes/$INBOX/send" '{"to":"a@example.com","body":"Hello","threadId":"thr_nothing"}'
+is_error not_found
+want 200 GET /v1/suppressions
+holds '.total == 0 and .data == []'
+sqlite3 -cmd '.timeout 10000' "$DATA/openmail.db" "insert into suppression select id, 'gone@example.com', 'bounce', 'no such user', 1 from account"
+want 422 POST "/v1/inboxes/$INBOX/send" '{"to":"Gone@example.com","subject":"Hi","body":"Hello"}'
+is_error recipient_suppressed to
+holds '.type == "bounce"'
+want 200 GET /v1/suppressions
+holds '.data[0] | (keys_unsorted | sort) == ["address","createdAt","reason","type"]'
+want 204 DELETE /v1/suppressions/gone@example.com
+want 404 DELETE /v1/suppressions/gone@example.com
+
 # Keys: the token is shown once; an inbox key reaches its inbox.
 want 201 POST /v1/api-keys '{"name":"second"}'
 keys id name podId inboxId tokenPrefix last4 createdAt lastUsedAt token
@@ -362,7 +392,7 @@ holds '.total == 1'
 want 200 GET /v1/me
 holds '.apiKeyScope.inboxId == $id' --arg id "$INBOX"
 for forbidden in "POST /v1/inboxes" "DELETE /v1/inboxes/$INBOX" "GET /v1/webhook" "POST /v1/webhook/rotate-secret" \
-  "GET /v1/policy" "GET /v1/api-keys" "POST /v1/inboxes/$INBOX/api-keys" "DELETE /v1/messages/$MESSAGE" "DELETE /v1/threads/$THREAD"; do
+  "GET /v1/policy" "GET /v1/api-keys" "GET /v1/suppressions" "POST /v1/inboxes/$INBOX/api-keys" "DELETE /v1/messages/$MESSAGE" "DELETE /v1/threads/$THREAD"; do
   want 403 $forbidden
   is_error forbidden
 done
