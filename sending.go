@@ -19,6 +19,26 @@ type MailDelivery struct {
 	NextAt   time.Time // of the next one; zero: none is planned
 }
 
+// BounceTag is in the local part of the address to which other servers report
+// about one mail; what stands before it is the inbox.
+const BounceTag = "+bounce."
+
+// NoSuchRecipient reports whether an enhanced status code says that the address
+// is one to which no mail will ever come (RFC 3463 sections 3.2 and 3.3, RFC 7505
+// section 4.2). Other refusals concern the mail, the sender, or today.
+func NoSuchRecipient(enhanced string) bool {
+	switch enhanced {
+	case "5.1.1", // bad destination mailbox address
+		"5.1.2",  // bad destination system address
+		"5.1.3",  // bad destination mailbox address syntax
+		"5.1.6",  // the mailbox has moved
+		"5.1.10", // the domain takes no mail at all
+		"5.2.1":  // the mailbox is disabled
+		return true
+	}
+	return false
+}
+
 // SuppressionType tells why an address gets no more mail.
 type SuppressionType string
 

@@ -21,7 +21,7 @@ func (a *App) makeCarrier(web smtpout.Documents) error {
 		a.transport, a.signer = sender, mailauth.NewSigner(a.store)
 	}
 	a.carrier = outgoing.NewCarrier(outgoing.CarrierConfig{
-		Queue: a.store, Local: a.intake(), Transport: a.transport, Ours: a.ours, Hostname: a.hostname(), Logger: a.logger, Observe: a.metrics.carried,
+		Queue: a.store, Held: a.store, Local: a.intake(), Transport: a.transport, Ours: a.ours, Hostname: a.hostname(), Logger: a.logger, Observe: a.metrics.carried,
 	})
 	return nil
 }

@@ -213,7 +213,7 @@ func (w *world) suppress(inbox string) {
 	w.t.Helper()
 	ctx, now := w.t.Context(), time.Now()
 	want[api.Sent](w, 200, http.MethodPost, "/v1/inboxes/"+inbox+"/send", `{"to":"gone@b.example","subject":"x","body":"y"}`)
-	if _, err := w.db.ResumeMail(ctx, openmail.Operator(), true, now, 10); err != nil {
+	if _, err := w.db.ResumeMail(ctx, openmail.Operator(), now, 10); err != nil {
 		w.t.Fatal(err)
 	}
 	c, err := w.db.ClaimMail(ctx, openmail.Operator(), "b.example", now)

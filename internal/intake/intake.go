@@ -105,16 +105,11 @@ func (in *Intake) take(ctx context.Context, env openmail.Envelope, raw []byte, a
 	f := Filing{Raw: raw, Digest: sha256.Sum256(raw), At: at, Listening: in.Listening}
 	verdicts := map[string]openmail.Verdict{} // by account
 	for _, rcpt := range firstOfEach(env.Rcpts) {
-		verdict, err := in.verdict(ctx, verdicts, rcpt.Inbox.Account, content)
+		c, err := in.copy(ctx, verdicts, content, raw, message(content, part(env, rcpt), rcpt.Inbox, int64(len(raw)), at))
 		if err != nil {
 			return nil, err
 		}
-		f.Copies = append(f.Copies, Copy{
-			Message: message(content, part(env, rcpt), rcpt.Inbox, int64(len(raw)), at),
-			Event:   id.At(openmail.PrefixEvent, at),
-			Verdict: verdict,
-			Expires: in.expiry(at),
-		})
+		f.Copies = append(f.Copies, c)
 	}
 	if len(f.Copies) == 0 {
 		return nil, errors.New("a mail without recipients")
@@ -128,6 +123,23 @@ func (in *Intake) take(ctx context.Context, env openmail.Envelope, raw []byte, a
 	}
 	in.ring(filed)
 	return filed, nil
+}
+
+// copy is the mail as one inbox gets it. A report on a mail of its own is no
+// stranger's: no rule turns it away.
+func (in *Intake) copy(ctx context.Context, verdicts map[string]openmail.Verdict, content openmail.Content, raw []byte, m openmail.Message) (Copy, error) {
+	verdict, err := in.verdict(ctx, verdicts, m.Account, content)
+	if err != nil {
+		return Copy{}, err
+	}
+	bounce, err := in.bounce(ctx, raw, content, &m)
+	if err != nil {
+		return Copy{}, fmt.Errorf("look for what it reports on: %w", err)
+	}
+	if bounce != nil {
+		verdict = openmail.Verdict{Admitted: true}
+	}
+	return Copy{Message: m, Event: id.At(openmail.PrefixEvent, m.CreatedAt), Verdict: verdict, Expires: in.expiry(m.CreatedAt), Bounce: bounce}, nil
 }
 
 // Notify stores a mail of the server's own in an inbox, such as a report that

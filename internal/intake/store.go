@@ -17,11 +17,17 @@ type Store interface {
 	// least those of its rules that can name one of the authors.
 	PolicyFor(ctx context.Context, scope openmail.Scope, authors []string) (openmail.Policy, error)
 
+	// SentFrom returns the message, without bodies, that was sent with that
+	// reverse-path, given in lower case; openmail.CodeNotFound.
+	SentFrom(ctx context.Context, scope openmail.Scope, returnPath string) (openmail.Message, error)
+
 	// File writes one mail for all its inboxes in one transaction, on disk
 	// when it returns: for each copy that is admitted the body, the message,
 	// its thread, and its event, born by delivery.Rules; for each that is
 	// not, a quarantined mail. What an inbox already has is not written
-	// again. All or nothing.
+	// again. Of a bounce, the recipients that it names among those of the
+	// message have failed, and are suppressed where NoSuchRecipient says so.
+	// All or nothing.
 	File(ctx context.Context, f Filing) ([]Filed, error)
 }
 
@@ -60,6 +66,7 @@ type Copy struct {
 	Event   string           // the id of its event
 	Verdict openmail.Verdict // not admitted: quarantined
 	Expires time.Time        // of a quarantined copy; zero: never
+	Bounce  *Bounce          // what it reports of a mail of the inbox's; nil: nothing
 }
 
 // Filed is what became of one copy.

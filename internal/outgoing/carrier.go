@@ -45,6 +45,7 @@ type Local interface {
 // CarrierConfig is what a Carrier works with.
 type CarrierConfig struct {
 	Queue Queue
+	Held  Held
 	Local Local
 	// Transport is the way to other domains; nil: there is none, and their
 	// mail waits.
@@ -99,7 +100,10 @@ func (c *Carrier) Run(ctx context.Context) error {
 	defer cancel()
 	var workers sync.WaitGroup
 	defer workers.Wait()
-	workers.Go(func() { c.resume(ctx) })
+	c.untilNone(ctx, c.Queue.RecoverMail) // before anything is claimed
+	if c.Transport != nil {
+		workers.Go(func() { c.untilNone(ctx, c.Held.ResumeMail) })
+	}
 	c.look(ctx)
 	for ctx.Err() == nil {
 		for domain := c.turn(); domain != ""; domain = c.turn() {
@@ -344,22 +348,19 @@ func (c *Carrier) tell(ctx context.Context, claimed Claimed, d Due) error {
 	return c.Local.Notify(ctx, claimed.Inbox, raw)
 }
 
-// resume puts back into the queue what an earlier process held, and what
-// waited for a way out once there is one.
-func (c *Carrier) resume(ctx context.Context) {
+// untilNone puts deliveries into the queue, a batch at a time, until none is
+// left.
+func (c *Carrier) untilNone(ctx context.Context, put func(ctx context.Context, scope openmail.Scope, at time.Time, limit int) ([]string, error)) {
 	for ctx.Err() == nil {
-		resumed, err := c.Queue.ResumeMail(ctx, openmail.Operator(), c.Transport != nil, time.Now(), resumeBatch)
-		if err != nil {
-			if ctx.Err() == nil {
-				c.Logger.Error("mail.resume", "error", err)
-			}
+		domains, err := put(ctx, openmail.Operator(), time.Now(), resumeBatch)
+		if err != nil && ctx.Err() == nil {
+			c.Logger.Error("mail.resume", "error", err)
+		}
+		if len(domains) == 0 {
 			return
 		}
-		for _, domain := range resumed {
+		for _, domain := range domains {
 			c.Wake(domain)
-		}
-		if len(resumed) == 0 {
-			return
 		}
 	}
 }

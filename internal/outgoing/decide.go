@@ -29,7 +29,7 @@ func decide(a Answer, attempts int, began, at time.Time) Next {
 	case FateAccepted:
 		return Next{State: openmail.StatusSent}
 	case FateRefused:
-		return Next{State: openmail.StatusFailed, Due: at, Suppress: noSuchRecipient(a.Enhanced)}
+		return Next{State: openmail.StatusFailed, Due: at, Suppress: openmail.NoSuchRecipient(a.Enhanced)}
 	case fateHeld:
 		return Next{State: openmail.StatusPending, Uncounted: true}
 	}
@@ -52,22 +52,6 @@ func pause(attempts int) time.Duration {
 		return first[max(attempts, 1)-1]
 	}
 	return min(time.Duration(attempts-len(first))*time.Hour, 8*time.Hour)
-}
-
-// noSuchRecipient reports whether a refusal says that the address is one to
-// which no mail will ever come (RFC 3463 section 3.2 and 3.3, RFC 7505 section
-// 4.2). Other refusals concern the mail, the sender, or today.
-func noSuchRecipient(enhanced string) bool {
-	switch enhanced {
-	case "5.1.1", // bad destination mailbox address
-		"5.1.2",  // bad destination system address
-		"5.1.3",  // bad destination mailbox address syntax
-		"5.1.6",  // the mailbox has moved
-		"5.1.10", // the domain takes no mail at all
-		"5.2.1":  // the mailbox is disabled
-		return true
-	}
-	return false
 }
 
 // fateHeld is the fate of mail that has no way out of this server: it waits

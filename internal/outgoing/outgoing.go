@@ -240,7 +240,7 @@ func (d addressed) message(messageID string, raw []byte) openmail.Message {
 // and that leads to the inbox.
 func returnPath(address string) string {
 	local, domain, _ := cutLast(address, "@")
-	return local + "+bounce." + strings.ToLower(rand.Text()[:16]) + "@" + domain
+	return local + openmail.BounceTag + strings.ToLower(rand.Text()[:16]) + "@" + domain
 }
 
 // queued gives each recipient a place in the queue.

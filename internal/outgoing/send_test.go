@@ -146,7 +146,7 @@ func (w *world) suppress(addr string) {
 	w.t.Helper()
 	sent := w.send(w.letter(addr))
 	_, domain, _ := strings.Cut(addr, "@")
-	_, err := w.db.ResumeMail(w.t.Context(), openmail.Operator(), true, sent.CreatedAt, 10)
+	_, err := w.db.ResumeMail(w.t.Context(), openmail.Operator(), sent.CreatedAt, 10)
 	check(w.t, err)
 	c, err := w.db.ClaimMail(w.t.Context(), openmail.Operator(), domain, sent.CreatedAt)
 	check(w.t, err)

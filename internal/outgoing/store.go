@@ -62,11 +62,18 @@ type Queue interface {
 	// somebody else has claimed meanwhile is left to them.
 	SettleMail(ctx context.Context, scope openmail.Scope, c Claimed, settled []Settled, at time.Time) error
 
-	// ResumeMail makes due, at most limit at a time, what a process that is
-	// gone held by a lease (where only one process can hold any), and where
-	// held says so what waits for a way out. It returns their
-	// domains; none means that nothing was left.
-	ResumeMail(ctx context.Context, scope openmail.Scope, held bool, at time.Time, limit int) (domains []string, err error)
+	// RecoverMail makes due what a process that is gone held by a lease, where
+	// only one process can hold any, at most limit at a time. It returns
+	// their domains; none means that nothing was left. It must not be called
+	// while this process holds leases.
+	RecoverMail(ctx context.Context, scope openmail.Scope, at time.Time, limit int) (domains []string, err error)
+}
+
+// Held is mail that waits for a way to other domains.
+type Held interface {
+	// ResumeMail makes it due, at most limit deliveries at a time. It returns
+	// their domains; none means that nothing was left.
+	ResumeMail(ctx context.Context, scope openmail.Scope, at time.Time, limit int) (domains []string, err error)
 }
 
 // Acceptance is a mail, ready to be written.

@@ -130,7 +130,7 @@ func (w *world) build() {
 		transport = w.remote
 	}
 	w.carrier = outgoing.NewCarrier(outgoing.CarrierConfig{
-		Queue: w.queue, Local: w.intake, Transport: transport, Ours: ours, Hostname: "mx." + home, Logger: slog.New(slog.DiscardHandler),
+		Queue: w.queue, Held: w.db, Local: w.intake, Transport: transport, Ours: ours, Hostname: "mx." + home, Logger: slog.New(slog.DiscardHandler),
 	})
 	w.settings = outgoing.Config{
 		Inboxes: w.db, Store: w.db, Ours: ours, Relayed: transport != nil, Wake: w.carrier.Wake, MaxBytes: 36 << 20,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"openmail"
+	"openmail/internal/intake"
 	"openmail/internal/outgoing"
 )
 
@@ -174,18 +175,61 @@ func (t *tx) statusOf(message string) error {
 	return err
 }
 
-// ResumeMail implements outgoing.Queue.
-func (db *DB) ResumeMail(ctx context.Context, _ openmail.Scope, held bool, at time.Time, limit int) (domains []string, err error) {
-	err = db.w.write(ctx, func(t *tx) error {
-		domains = nil
-		if db.dialect.single { // nobody else can be at it
-			if domains, err = t.resume("leased = 1", at, limit); err != nil || len(domains) > 0 {
+// SentFrom implements intake.Store.
+func (db *DB) SentFrom(ctx context.Context, scope openmail.Scope, returnPath string) (openmail.Message, error) {
+	q := newQuery("select "+messageColumns+" from message m where m.direction = 'outbound' and m.mail_from = ").arg(returnPath).within(scope, "m.account_id", "m.inbox_id").and(" limit 1")
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return openmail.Message{}, err
+	}
+	found, err := collect(rows, scanMessage)
+	if err == nil && len(found) == 0 {
+		err = notFound("message")
+	}
+	if err != nil {
+		return openmail.Message{}, err
+	}
+	return found[0].Message, nil
+}
+
+// bounced writes what another server reported of a message after it had taken
+// it. Whom the message did not name is nobody.
+func (t *tx) bounced(account string, b intake.Bounce, at time.Time) error {
+	for _, f := range b.Failed {
+		for _, recipient := range f.Recipients {
+			n, err := t.exec(`update mail_delivery set state = 'failed', due_at = 0, code = 0, enhanced = $1, answer = $2, last_at = $3
+				where message_id = $4 and lower(recipient) = $5 and state = 'sent'`, f.Enhanced, f.Text, micros(at), b.Message, recipient)
+			if err != nil {
+				return err
+			}
+			if n == 0 || !openmail.NoSuchRecipient(f.Enhanced) {
+				continue
+			}
+			s := openmail.Suppression{Account: account, Address: recipient, Type: openmail.SuppressedBounce, Reason: f.Text, CreatedAt: at}
+			if err := t.suppress(s); err != nil {
 				return err
 			}
 		}
-		if held {
-			domains, err = t.resume("due_at = 0 and state = 'pending'", at, limit)
-		}
+	}
+	return t.statusOf(b.Message)
+}
+
+// RecoverMail implements outgoing.Queue.
+func (db *DB) RecoverMail(ctx context.Context, _ openmail.Scope, at time.Time, limit int) ([]string, error) {
+	if !db.dialect.single { // somebody else may be at it
+		return nil, nil
+	}
+	return db.resumeAll(ctx, "leased = 1", at, limit)
+}
+
+// ResumeMail implements outgoing.Held.
+func (db *DB) ResumeMail(ctx context.Context, _ openmail.Scope, at time.Time, limit int) ([]string, error) {
+	return db.resumeAll(ctx, "due_at = 0 and state = 'pending'", at, limit)
+}
+
+func (db *DB) resumeAll(ctx context.Context, condition string, at time.Time, limit int) (domains []string, err error) {
+	err = db.w.write(ctx, func(t *tx) (err error) {
+		domains, err = t.resume(condition, at, limit)
 		return err
 	})
 	if err != nil {

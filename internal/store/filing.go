@@ -114,6 +114,11 @@ func (w *filing) file(t *tx, c intake.Copy) (intake.Filed, error) {
 	if err != nil {
 		return intake.Filed{}, fmt.Errorf("insert the event: %w", err)
 	}
+	if c.Bounce != nil {
+		if err := t.bounced(m.Account, *c.Bounce, m.CreatedAt); err != nil {
+			return intake.Filed{}, fmt.Errorf("write the bounce: %w", err)
+		}
+	}
 	t.committed(func() { w.db.remember(e, m) })
 	return intake.Filed{
 		Account: m.Account, Inbox: m.Inbox, Message: m.ID, Thread: m.Thread,

@@ -375,10 +375,16 @@ func everySend(t *testing.T, db *DB, thread string) {
 		t.Fatalf("claimed %+v, %v", c, err)
 	}
 	_ = db.SettleMail(ctx, openmail.Operator(), c, []outgoing.Settled{{Due: c.Due[0], Next: outgoing.Next{State: openmail.StatusFailed, Suppress: true}}}, now)
-	_, _, _, _ = db.MailBacklog(ctx, openmail.Operator())
-	for range 2 {
-		_, _ = db.ResumeMail(ctx, openmail.Operator(), true, now, 10)
+	_, _ = db.SentFrom(ctx, openmail.Scope{Account: "acc_1", Inbox: "inb_1"}, "jane+bounce.x@y")
+	fileOne(t, db, 2, func(*openmail.Message) {})
+	f := random(3, 100)
+	f.Copies[0].Bounce = &intake.Bounce{Message: "msg_out", Failed: []intake.Failure{{Recipients: []string{"a@b.c"}, Enhanced: "5.1.1"}}}
+	if _, err := db.File(ctx, f); err != nil {
+		t.Fatal(err)
 	}
+	_, _, _, _ = db.MailBacklog(ctx, openmail.Operator())
+	_, _ = db.RecoverMail(ctx, openmail.Operator(), now, 10)
+	_, _ = db.ResumeMail(ctx, openmail.Operator(), now, 10)
 }
 
 // plans are how the statements prepared so far are run, step by step.

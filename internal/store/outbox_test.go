@@ -10,6 +10,7 @@ import (
 
 	"openmail"
 	"openmail/internal/id"
+	"openmail/internal/intake"
 	"openmail/internal/outgoing"
 )
 
@@ -225,8 +226,8 @@ func TestWhatIsHeldIsResumedInBatches(t *testing.T) {
 			h.accept(a)
 		}
 		ctx, now := t.Context(), time.Now()
-		if domains, err := h.ResumeMail(ctx, openmail.Operator(), false, now, 2); err != nil || len(domains) != 0 {
-			t.Errorf("without a way: %v, %v", domains, err)
+		if domains, err := h.RecoverMail(ctx, openmail.Operator(), now, 2); err != nil || len(domains) != 0 {
+			t.Errorf("nothing is leased: %v, %v", domains, err)
 		}
 		queued, held, _, err := h.MailBacklog(ctx, openmail.Operator())
 		if err != nil || queued != 0 || held != 5 {
@@ -234,7 +235,7 @@ func TestWhatIsHeldIsResumedInBatches(t *testing.T) {
 		}
 		batches := 0
 		for {
-			domains, err := h.ResumeMail(ctx, openmail.Operator(), true, now, 2)
+			domains, err := h.ResumeMail(ctx, openmail.Operator(), now, 2)
 			h.check(err)
 			if len(domains) == 0 {
 				break
@@ -286,6 +287,34 @@ func TestAConversationIsWhatAReplyNeeds(t *testing.T) {
 			t.Errorf("another account: %v", err)
 		}
 		if _, err := h.Conversation(t.Context(), h.scope, h.addInbox("joe").ID, first.Thread); openmail.CodeOf(err) != openmail.CodeNotFound {
+			t.Errorf("another inbox: %v", err)
+		}
+	})
+}
+
+func TestABounceIsWrittenWithTheMailThatReportsIt(t *testing.T) {
+	everywhere(t, func(t *testing.T, h *house) {
+		a := h.acceptance("", "Bob@b.test", "c@b.test")
+		a.Message.Envelope.MailFrom = "jane+bounce.x@openmail.test"
+		sent := h.accept(a)
+		c := h.claimMail("b.test", time.Now())
+		h.check(h.SettleMail(t.Context(), openmail.Operator(), c, became(c, outgoing.Next{State: openmail.StatusSent}, outgoing.Answer{}), time.Now()))
+		about, err := h.SentFrom(t.Context(), openmail.Scope{Account: h.account, Inbox: h.inbox.ID}, "jane+bounce.x@openmail.test")
+		if err != nil || about.ID != sent.Message {
+			t.Fatalf("%+v, %v", about, err)
+		}
+		f := h.filing(mail{subject: "Undeliverable"})
+		f.Copies[0].Bounce = &intake.Bounce{Message: about.ID, Failed: []intake.Failure{{Recipients: []string{"bob@b.test", "eve@b.test"}, Enhanced: "5.1.1", Text: "no"}}}
+		_, err = h.File(t.Context(), f)
+		h.check(err)
+		m, err := h.Message(t.Context(), h.scope, sent.Message)
+		if err != nil || m.Status != openmail.StatusFailed || m.Deliveries[0].State != openmail.StatusFailed || m.Deliveries[0].Answer != "no" || m.Deliveries[1].State != openmail.StatusSent {
+			t.Errorf("%+v, %v", m, err)
+		}
+		if found, err := h.SuppressedAmong(t.Context(), h.scope, []string{"bob@b.test", "eve@b.test"}); err != nil || len(found) != 1 {
+			t.Errorf("suppressed %+v, %v", found, err)
+		}
+		if _, err := h.SentFrom(t.Context(), openmail.Scope{Account: h.account, Inbox: h.addInbox("joe").ID}, "jane+bounce.x@openmail.test"); openmail.CodeOf(err) != openmail.CodeNotFound {
 			t.Errorf("another inbox: %v", err)
 		}
 	})

@@ -113,6 +113,7 @@ create table message (
 create index message_of_inbox on message (inbox_id, account_id, id) where trashed_at = 0;
 create index message_of_thread on message (thread_id, id);
 create index message_by_rfc_id on message (inbox_id, rfc_message_id);
+create index message_return_path on message (inbox_id, mail_from) where direction = 'outbound';
 create index message_age on message (created_at);
 create index message_blob on message (blob) where blob <> '';
 

@@ -1,0 +1,106 @@
+package intake
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strings"
+
+	"openmail"
+	"openmail/internal/mime"
+)
+
+// Bounds of a report on mail that was not delivered.
+const (
+	maxReport     = 64 << 10 // bytes of its machine-readable part
+	maxRecipients = 100      // that one report speaks of
+)
+
+// Bounce is what another server reports of a mail that it had taken from us (RFC
+// 3464).
+type Bounce struct {
+	Message string // the one that it is about
+	Failed  []Failure
+}
+
+// Failure is a recipient that did not get the mail.
+type Failure struct {
+	Recipients []string // the names of it that the report has, in lower case
+	Enhanced   string   // such as "5.1.1"
+	Text       string
+}
+
+// bounce finds what a mail reports of one of ours, and makes it an answer to
+// that; nil when it reports nothing. Only a mail without a reverse-path, sent
+// to the address that one mail alone had as its own, is believed.
+func (in *Intake) bounce(ctx context.Context, raw []byte, c openmail.Content, m *openmail.Message) (*Bounce, error) {
+	if m.Envelope.MailFrom != "" || !strings.Contains(m.Envelope.RcptTo, openmail.BounceTag) {
+		return nil, nil
+	}
+	status := statusPart(raw, c)
+	if status == nil {
+		return nil, nil
+	}
+	about, err := in.Store.SentFrom(ctx, openmail.Scope{Account: m.Account, Inbox: m.Inbox}, strings.ToLower(m.Envelope.RcptTo))
+	if openmail.CodeOf(err) == openmail.CodeNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if m.InReplyTo == "" && len(m.References) == 0 {
+		m.InReplyTo = about.RFCMessageID // many servers do not say
+	}
+	return &Bounce{Message: about.ID, Failed: failures(status)}, nil
+}
+
+// statusPart is the machine-readable part of a report; nil when there is none.
+func statusPart(raw []byte, c openmail.Content) []byte {
+	for _, a := range c.Attachments {
+		if a.ContentType != "message/delivery-status" && a.ContentType != "message/global-delivery-status" {
+			continue
+		}
+		b, err := io.ReadAll(io.LimitReader(mime.Open(raw, a), maxReport))
+		if err == nil {
+			return b
+		}
+	}
+	return nil
+}
+
+// failures reads the groups of fields for each recipient (RFC 3464 section 2.1).
+func failures(status []byte) (all []Failure) {
+	text := strings.ReplaceAll(string(bytes.ToValidUTF8(status, nil)), "\r\n", "\n")
+	for group := range strings.SplitSeq(text, "\n\n") {
+		if f, ok := failure(group); ok && len(all) < maxRecipients {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+func failure(group string) (f Failure, failed bool) {
+	for line := range strings.SplitSeq(strings.NewReplacer("\n ", " ", "\n\t", " ").Replace(group), "\n") {
+		name, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		switch strings.ToLower(name) {
+		case "final-recipient", "original-recipient":
+			_, addr, _ := strings.Cut(value, ";")
+			f.Recipients = append(f.Recipients, strings.ToLower(strings.Trim(strings.TrimSpace(addr), "<>")))
+		case "action":
+			failed = strings.EqualFold(value, "failed")
+		case "status":
+			f.Enhanced, _, _ = strings.Cut(cut(value), " ")
+		case "diagnostic-code":
+			_, f.Text, _ = strings.Cut(value, ";")
+		}
+	}
+	f.Text = strings.Join(strings.Fields(f.Text), " ")
+	if len(f.Text) > maxDiagnostic {
+		f.Text = strings.ToValidUTF8(f.Text[:maxDiagnostic], "")
+	}
+	return f, failed && len(f.Recipients) > 0
+}
+
+// maxDiagnostic bounds what is kept of an answer, in bytes.
+const maxDiagnostic = 1024
