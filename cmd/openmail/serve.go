@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"openmail/internal/app"
+	"openmail/internal/extract"
 )
 
 func serveCommand() *cobra.Command {
@@ -38,13 +39,17 @@ func settingFlags(cmd *cobra.Command) {
 
 // load reads the settings of a command that has settingFlags.
 func load(cmd *cobra.Command) (app.Config, app.Values, error) {
-	return app.Load(os.Getenv, func(name string) (string, bool) {
+	c, values, err := app.Load(os.Getenv, func(name string) (string, bool) {
 		f := cmd.Flags().Lookup(name)
 		if f == nil {
 			return "", false
 		}
 		return f.Value.String(), f.Changed
 	})
+	if err == nil {
+		c.Program, err = extract.Itself()
+	}
+	return c, values, err
 }
 
 func serve(ctx context.Context, cmd *cobra.Command) error {

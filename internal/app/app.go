@@ -157,9 +157,7 @@ func (a *App) makeRooms(context.Context) error {
 	}
 	a.atClose(func() error { sender.Close(); return nil })
 	a.metrics = newMetrics(a)
-	if err := a.makeReader(); err != nil {
-		return err
-	}
+	a.makeReader()
 	a.dispatcher = dispatch.New(dispatch.Config{
 		Queue: a.store, Poster: sender, Listeners: a.listeners, Logger: a.logger, Posted: a.metrics.posted,
 	})
@@ -177,16 +175,16 @@ func (a *App) makeRooms(context.Context) error {
 }
 
 // makeReader makes what reads attachments.
-func (a *App) makeReader() (err error) {
-	if !a.config.Extract {
-		return nil
+func (a *App) makeReader() {
+	if !a.config.Extract || a.config.Program == "" {
+		return
 	}
 	tools := extract.FindTools()
 	a.logger.Info("extract.tools", "pdftotext", tools.PDFToText, "tesseract", tools.Tesseract)
-	a.reader, err = extract.NewPool(extract.Config{
-		Processes: a.config.ExtractProcesses, Tools: tools, Logger: a.logger, Observe: a.metrics.extracted,
+	a.reader = extract.NewPool(extract.Config{
+		Program: a.config.Program, Processes: a.config.ExtractProcesses, Tools: tools,
+		Logger: a.logger, Observe: a.metrics.extracted,
 	})
-	return err
 }
 
 // target lets a Sender also make secrets, as dispatch wants it.

@@ -45,6 +45,9 @@ type Config struct {
 
 	ReceiptDeadline time.Duration
 
+	// Program is started for each mail whose attachments are to be read: one
+	// that calls extract.Child, hence no setting. "": they are not read.
+	Program          string
 	Extract          bool
 	ExtractTime      time.Duration
 	ExtractLater     time.Duration

@@ -14,11 +14,10 @@ import (
 	"openmail/internal/mime"
 )
 
-// Config is what a Pool needs. Its zero value starts this same program, as many
-// children as there are processors, but two at least.
+// Config is what a Pool needs.
 type Config struct {
-	Program   string // the program whose Child reads; "": this one
-	Processes int
+	Program   string        // the program to start: one that calls Child
+	Processes int           // at a time; 0: as many as there are processors, but two at least
 	Memory    uint64        // bytes that a child may use; 0: DefaultMemory
 	CPU       time.Duration // of processor time for a child, in whole seconds; 0: DefaultCPU
 	Tools     Tools
@@ -33,6 +32,15 @@ const (
 	DefaultMemory = 512 << 20
 	DefaultCPU    = time.Minute
 )
+
+// Itself is this program, for one that calls Child. Any other must not start
+// itself as its own child.
+func Itself() (string, error) {
+	if itself != "" {
+		return itself, nil
+	}
+	return os.Executable()
+}
 
 // FindTools looks for the programs of others where this process finds programs.
 func FindTools() Tools {
@@ -52,20 +60,11 @@ type Pool struct {
 	c        Config
 	slots    *slots
 	level    atomic.Int32 // the separation that works here
-	confined atomic.Int32 // the Confinement of the newest child
+	confined atomic.Int32 // the Confinement of the newest child, + 1
 }
 
 // NewPool returns a Pool. It starts nothing yet.
-func NewPool(c Config) (*Pool, error) {
-	if c.Program == "" {
-		c.Program = itself
-	}
-	if c.Program == "" {
-		var err error
-		if c.Program, err = os.Executable(); err != nil {
-			return nil, wrap(err, "find this program")
-		}
-	}
+func NewPool(c Config) *Pool {
 	if c.Processes <= 0 {
 		c.Processes = max(runtime.GOMAXPROCS(0), 2)
 	}
@@ -78,11 +77,11 @@ func NewPool(c Config) (*Pool, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Pool{c: c, slots: newSlots(c.Processes)}, nil
+	return &Pool{c: c, slots: newSlots(c.Processes)}
 }
 
 // Confined is what the newest child can do without; nothing before the first.
-func (p *Pool) Confined() Confinement { return Confinement(p.confined.Load()) }
+func (p *Pool) Confined() Confinement { return Confinement(max(p.confined.Load()-1, 0)) }
 
 // File is one file to be read.
 type File struct {

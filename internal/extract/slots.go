@@ -2,27 +2,37 @@ package extract
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 // The bounds of those who wait.
 const (
-	maxWaiting        = 64
-	maxWaitingAccount = 16
+	maxWaiting        = 1024
+	maxWaitingAccount = 256
 	maxWaitingBytes   = 256 << 20 // of mails that are in memory meanwhile
 )
 
-// slots are the children that may run at a time. No account has all of them
-// while there is more than one, and who has fewest comes first: nobody's bombs
-// keep the others waiting for longer than one slot.
+// How long an account whose files were bombs leaves a slot to others, and how
+// many such accounts are remembered.
+const (
+	blamedFor = time.Minute
+	maxBlamed = 1000
+)
+
+// slots are the children that may run at a time. Who has fewest comes first, and
+// an account whose files were bombs a moment ago leaves one slot to the others,
+// where there is more than one: nobody's bombs keep the others waiting twice.
 type slots struct {
 	mu      sync.Mutex
+	all     int
 	free    int
-	most    int // of one account
 	busy    map[string]int
-	waiting []*waiter // in the order in which they came
-	bytes   int64     // of those who wait
+	blamed  map[string]time.Time // until when
+	waiting []*waiter            // in the order in which they came
+	bytes   int64                // of those who wait
 }
 
 type waiter struct {
@@ -31,7 +41,9 @@ type waiter struct {
 	granted chan struct{} // closed when it has its slot
 }
 
-func newSlots(n int) *slots { return &slots{free: n, most: max(n-1, 1), busy: map[string]int{}} }
+func newSlots(n int) *slots {
+	return &slots{all: n, free: n, busy: map[string]int{}, blamed: map[string]time.Time{}}
+}
 
 // take waits for a slot until ctx ends, and reports whether there was one. Who
 // would wait behind too many others does not. bytes is what is held in memory
@@ -116,9 +128,30 @@ func (s *slots) grant() {
 func (s *slots) next() int {
 	best := -1
 	for i, w := range s.waiting {
-		if n := s.busy[w.account]; n < s.most && (best < 0 || n < s.busy[s.waiting[best].account]) {
+		if n := s.busy[w.account]; n < s.most(w.account) && (best < 0 || n < s.busy[s.waiting[best].account]) {
 			best = i
 		}
 	}
 	return best
+}
+
+// most is how many slots an account may have.
+func (s *slots) most(account string) int {
+	if until, blamed := s.blamed[account]; blamed && time.Now().Before(until) {
+		return max(s.all-1, 1)
+	}
+	return s.all
+}
+
+// blame notes that a file of the account was a bomb.
+func (s *slots) blame(account string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if len(s.blamed) >= maxBlamed {
+		maps.DeleteFunc(s.blamed, func(_ string, until time.Time) bool { return now.After(until) })
+	}
+	if len(s.blamed) < maxBlamed {
+		s.blamed[account] = now.Add(blamedFor)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"openmail"
@@ -32,24 +33,12 @@ const startTime = 10 * time.Second
 
 // start starts a child in a new, empty folder. It must be ended.
 func (p *Pool) start(ctx context.Context) (*worker, error) {
-	for {
-		level := separation(p.level.Load())
-		w, err := p.startAt(ctx, level)
-		if err == nil || level >= sameProcess || ctx.Err() != nil {
-			return w, err
-		}
-		p.c.Logger.InfoContext(ctx, "extract.less_apart", "level", int(level), "error", err)
-		p.level.CompareAndSwap(int32(level), int32(level+1))
-	}
-}
-
-func (p *Pool) startAt(ctx context.Context, level separation) (_ *worker, err error) {
 	dir, err := os.MkdirTemp("", "openmail-extract-")
 	if err != nil {
 		return nil, err
 	}
 	w := &worker{dir: dir}
-	if err := errors.Join(os.Chmod(dir, 0o711), w.run(p.c, level)); err != nil {
+	if err := errors.Join(os.Chmod(dir, 0o711), p.run(ctx, w)); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	stop := context.AfterFunc(ctx, w.kill)
@@ -60,8 +49,38 @@ func (p *Pool) startAt(ctx context.Context, level separation) (_ *worker, err er
 	if err != nil {
 		return nil, fmt.Errorf("a child did not start: %w", errors.Join(err, w.end()))
 	}
-	p.confined.Store(int32(ready))
+	p.ready(ctx, Confinement(ready))
 	return w, nil
+}
+
+// run starts the process as far apart as this system lets it.
+func (p *Pool) run(ctx context.Context, w *worker) error {
+	for {
+		level := separation(p.level.Load())
+		err := w.run(p.c, level)
+		if level >= sameProcess || !refused(err) {
+			return err
+		}
+		p.c.Logger.InfoContext(ctx, "extract.less_apart", "level", int(level), "error", err)
+		p.level.CompareAndSwap(int32(level), int32(level)+1)
+	}
+}
+
+// refused reports whether the system does not let us, now or ever.
+func refused(err error) bool {
+	for _, no := range []error{syscall.EPERM, syscall.EACCES, syscall.EINVAL, syscall.ENOSPC, syscall.ENOSYS} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	return false
+}
+
+// ready notes what a child can do without, and logs it when that is new.
+func (p *Pool) ready(ctx context.Context, c Confinement) {
+	if before := p.confined.Swap(int32(c) + 1); before != int32(c)+1 {
+		p.c.Logger.InfoContext(ctx, "extract.confined", "no_network", c&NoNetwork != 0, "no_files", c&NoFiles != 0)
+	}
 }
 
 // run starts the process.
@@ -150,6 +169,7 @@ func (s *session) read(ctx context.Context, f File, within time.Duration) openma
 		return e
 	}
 	ended := s.end()
+	s.p.slots.blame(s.account)
 	if errors.Is(err, errLate) {
 		return openmail.Extracted{Method: openmail.ExtractionTimeout}
 	}

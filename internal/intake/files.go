@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"time"
 
 	"openmail"
 )
@@ -25,22 +26,23 @@ type Known interface {
 // readFiles reads the text of the mail's files into those of its copies that
 // become messages, before anything is written: the event is complete when it
 // is. A mail without files pays nothing for it, and neither does one that comes
-// again because its sender did not see our 250.
-func (in *Intake) readFiles(ctx context.Context, f *Filing) error {
+// again because its sender did not see our 250. It tells how long it took.
+func (in *Intake) readFiles(ctx context.Context, f *Filing) (time.Duration, error) {
 	first, err := in.wanting(ctx, f)
 	if first == nil || err != nil {
-		return err
+		return 0, err
 	}
+	start := time.Now()
 	within, cancel := context.WithTimeout(ctx, in.ReadTime)
 	defer cancel()
 	files := in.Reader.Mail(within, first.Message.Account, f.Raw, first.Message.Attachments)
 	if err := ctx.Err(); err != nil {
-		return err
+		return 0, err
 	}
 	for i := range f.Copies {
 		f.Copies[i].Message.Attachments = files
 	}
-	return nil
+	return time.Since(start), nil
 }
 
 // wanting is the first copy that becomes a message and has files to be read;

@@ -80,11 +80,11 @@ func (in *Intake) Accept(ctx context.Context, env openmail.Envelope, r io.Reader
 		return "", err
 	}
 	read := time.Now()
-	filed, err := in.take(ctx, env, raw, read)
+	filed, extracting, err := in.take(ctx, env, raw, read)
 	if err != nil {
 		return "", err
 	}
-	in.log(ctx, env, filed, len(raw), read.Sub(start), time.Since(read))
+	in.log(ctx, env, filed, len(raw), stages{read.Sub(start), extracting, time.Since(read) - extracting})
 	return filed[0].Message, nil
 }
 
@@ -99,30 +99,32 @@ func (in *Intake) read(r io.Reader) ([]byte, error) {
 	return raw, nil
 }
 
-// take makes a filing of a mail, and rings once it is stored.
-func (in *Intake) take(ctx context.Context, env openmail.Envelope, raw []byte, at time.Time) ([]Filed, error) {
+// take makes a filing of a mail, and rings once it is stored. It tells how long
+// its attachments were read for.
+func (in *Intake) take(ctx context.Context, env openmail.Envelope, raw []byte, at time.Time) ([]Filed, time.Duration, error) {
 	content := mime.Read(raw)
 	f := Filing{Raw: raw, Digest: sha256.Sum256(raw), At: at, Listening: in.Listening}
 	verdicts := map[string]openmail.Verdict{} // by account
 	for _, rcpt := range firstOfEach(env.Rcpts) {
 		c, err := in.copy(ctx, verdicts, content, raw, message(content, part(env, rcpt), rcpt.Inbox, int64(len(raw)), at))
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		f.Copies = append(f.Copies, c)
 	}
 	if len(f.Copies) == 0 {
-		return nil, errors.New("a mail without recipients")
+		return nil, 0, errors.New("a mail without recipients")
 	}
-	if err := in.readFiles(ctx, &f); err != nil {
-		return nil, err
+	extracting, err := in.readFiles(ctx, &f)
+	if err != nil {
+		return nil, 0, err
 	}
 	filed, err := in.Store.File(ctx, f)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	in.ring(filed)
-	return filed, nil
+	return filed, extracting, nil
 }
 
 // copy is the mail as one inbox gets it. A report on a mail of its own is no
@@ -260,7 +262,7 @@ func (in *Intake) Release(ctx context.Context, scope openmail.Scope, quarantined
 		Event:   id.At(openmail.PrefixEvent, at),
 		Verdict: openmail.Verdict{Admitted: true},
 	}}
-	if err := in.readFiles(ctx, &f); err != nil {
+	if _, err := in.readFiles(ctx, &f); err != nil {
 		return Filed{}, err
 	}
 	filed, err := in.Quarantine.Release(ctx, scope, quarantined, f)
@@ -273,8 +275,11 @@ func (in *Intake) Release(ctx context.Context, scope openmail.Scope, quarantined
 	return filed, nil
 }
 
+// stages are how long a mail took to come in.
+type stages struct{ reading, extracting, storing time.Duration }
+
 // log writes the one record of a mail: ids and counts, nobody's address.
-func (in *Intake) log(ctx context.Context, env openmail.Envelope, filed []Filed, size int, reading, storing time.Duration) {
+func (in *Intake) log(ctx context.Context, env openmail.Envelope, filed []Filed, size int, took stages) {
 	if !in.Logger.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
@@ -292,7 +297,7 @@ func (in *Intake) log(ctx context.Context, env openmail.Envelope, filed []Filed,
 		slog.String("account", filed[0].Account), slog.String("messages", strings.Join(messages, " ")),
 		slog.String("events", strings.Join(events, " ")), slog.Int("bytes", size), slog.String("remote", env.RemoteIP),
 		slog.Bool("tls", env.TLS), slog.Int("quarantined", quarantined), slog.Int("duplicates", duplicates),
-		slog.Duration("reading", reading), slog.Duration("storing", storing))
+		slog.Duration("reading", took.reading), slog.Duration("extracting", took.extracting), slog.Duration("storing", took.storing))
 }
 
 func one(b bool) int {
