@@ -30,6 +30,9 @@ need swaks swaks
 need smtp-source postfix
 need nginx nginx
 need chromium chromium
+need pdftotext poppler-utils
+need tesseract tesseract-ocr
+need pgrep procps
 /usr/bin/python3 -c 'import websockets' 2>/dev/null || missing+=(python3-websockets)
 /usr/bin/python3 -c 'import aiohttp' 2>/dev/null || missing+=(python3-aiohttp)
 perl -MNet::SSLeay -e 1 2>/dev/null || missing+=(libnet-ssleay-perl)

@@ -221,6 +221,10 @@ unsigned() { curl -sS -o "$WORK/file" -w '%{http_code}' "$@"; }
 [ "$(unsigned "${signed%?????}AAAAA")" = 401 ]
 [ "$(unsigned "${signed/account=acc_/account=acc_x}")" = 401 ]
 want 404 GET "/v1/attachments/$MESSAGE/nothing.txt"
+want 200 GET "${LINK#"$BASE"}/text"
+holds '. == {"inboxId":$inbox,"filename":"my notes & more.txt","contentType":"text/plain","extractionMethod":"text","text":"some notes"}' --arg inbox "$INBOX"
+want 404 GET "/v1/attachments/$MESSAGE/nothing.txt/text"
+is_error not_found
 is_error not_found
 
 # Events. Nobody listened: they failed, and can be sent again.

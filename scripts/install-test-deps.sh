@@ -29,6 +29,9 @@ nginx              PATH=$PATH:/usr/sbin command -v nginx
 chromium           command -v chromium
 nodejs             command -v node
 npm                command -v npm
+poppler-utils      command -v pdftotext
+tesseract-ocr      command -v tesseract
+procps             command -v pgrep
 LIST
 }
 
