@@ -13,7 +13,7 @@ import (
 )
 
 // niceness is how far children stand back behind the server.
-const niceness = 10
+const niceness = 5
 
 // addressSpace bounds what is mapped. It is above what Go reserves without
 // using it; RLIMIT_DATA bounds what can be used.

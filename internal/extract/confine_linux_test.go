@@ -59,12 +59,12 @@ unix -> PermissionError
 netlink -> PermissionError
 read -> PermissionError
 passwd -> PermissionError
-write -> PermissionError
+write -> FileNotFoundError
 write tmp -> PermissionError
 parent -> PermissionError
-mkdir -> PermissionError
+mkdir -> FileNotFoundError
 folder True 2 False
-cpu 60 data 512 files 64 size 0 nice 10
+cpu 60 data 512 files 64 size 0 nice 5
 memory -> MemoryError
 uid 0: False`
 	if got.Text != want {

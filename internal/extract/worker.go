@@ -31,15 +31,11 @@ type worker struct {
 // startTime is how long a child may take until it is ready.
 const startTime = 10 * time.Second
 
-// start starts a child in a new, empty folder. It must be ended.
+// start starts a child. It must be ended.
 func (p *Pool) start(ctx context.Context) (*worker, error) {
-	dir, err := os.MkdirTemp("", "openmail-extract-")
+	w, err := p.inNowhere(ctx)
 	if err != nil {
 		return nil, err
-	}
-	w := &worker{dir: dir}
-	if err := errors.Join(os.Chmod(dir, 0o711), p.run(ctx, w)); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	stop := context.AfterFunc(ctx, w.kill)
 	defer stop()
@@ -50,6 +46,23 @@ func (p *Pool) start(ctx context.Context) (*worker, error) {
 		return nil, fmt.Errorf("a child did not start: %w", errors.Join(err, w.end()))
 	}
 	p.ready(ctx, Confinement(ready))
+	return w, nil
+}
+
+// inNowhere starts a child in a new, empty folder that is gone as soon as it
+// runs: nothing can be made there, and nothing is left if we die.
+func (p *Pool) inNowhere(ctx context.Context) (*worker, error) {
+	dir, err := os.MkdirTemp("", "openmail-extract-")
+	if err != nil {
+		return nil, err
+	}
+	w := &worker{dir: dir}
+	if err := errors.Join(os.Chmod(dir, 0o711), p.run(ctx, w)); err != nil {
+		return nil, errors.Join(err, os.Remove(dir))
+	}
+	if err := os.Remove(dir); err != nil {
+		return nil, errors.Join(err, w.end())
+	}
 	return w, nil
 }
 
@@ -143,8 +156,7 @@ func (w *worker) end() error {
 	w.mu.Lock()
 	w.ended = true
 	w.mu.Unlock()
-	err := w.cmd.Wait()
-	return errors.Join(err, os.RemoveAll(w.dir))
+	return w.cmd.Wait()
 }
 
 // session reads the files of one sender, one after the other, in a child that
