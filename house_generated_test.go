@@ -130,7 +130,10 @@ func TestHouseGeneratedEvents(t *testing.T) {
 	m := openmail.Message{
 		ID: "msg_4c8d5e6f", RFCMessageID: "<original@message.id>", From: openmail.Address{Addr: "customer@example.com"},
 		ToAddr: "jane@openmail.localhost", Subject: "Re: Your order", BodyText: "Hello Jane", CreatedAt: at,
-		Attachments:  []openmail.Attachment{{Filename: "receipt.pdf", ContentType: "application/pdf", SizeBytes: 34210}},
+		Attachments:  []openmail.Attachment{{
+			Filename: "receipt.pdf", ContentType: "application/pdf", SizeBytes: 34210,
+			Extracted: openmail.Extracted{Method: openmail.ExtractionPDF, Text: "Receipt 4711"},
+		}},
 		Envelope:     openmail.MessageEnvelope{MailFrom: "bounces@example.com", RcptTo: "jane+orders@openmail.localhost"},
 		EnvelopeRole: openmail.RoleTo,
 	}
@@ -144,6 +147,7 @@ func TestHouseGeneratedEvents(t *testing.T) {
 		"- `event_id` is the same however often the event comes: know by it what you have done already.\n" +
 		"- `attempt` counts the hand-overs on either channel; the first push or post is 1. `delivered_at` is its moment.\n" +
 		fmt.Sprintf("- `message.body_text` is cut after %d bytes, and then `message.body_text_truncated` is `true`; `GET /v1/messages/{id}` has the whole.\n", api.MaxEventText) +
+		"- `parsedText` of an attachment is there where `extractionMethod` is one that has text: [text out of attachments](../guides/attachments.md).\n" +
 		"- `message.envelope` is what the SMTP session said, which headers need not agree with; `role` is `to`, `cc` or `bcc`.\n" +
 		"- There is no HTML in an event: `GET /v1/messages/{id}` has it.\n- Fields may be added; ignore those that you do not know.\n\n"
 	for _, set := range []struct{ kind, title, intro string }{

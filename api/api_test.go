@@ -23,7 +23,10 @@ func event() (openmail.Event, openmail.Message) {
 	m := openmail.Message{
 		ID: "msg_1", RFCMessageID: "<a@b>", From: openmail.Address{Name: "Ann", Addr: "ann@x"}, ToAddr: "jane@y", CC: nasty,
 		Subject: strings.Join(nasty, " "), BodyText: strings.Join(nasty, "\n"), CreatedAt: at,
-		Attachments: []openmail.Attachment{{Filename: "a b/ü.pdf", ContentType: "application/pdf", SizeBytes: 34210}},
+		Attachments: []openmail.Attachment{{
+			Filename: "a b/ü.pdf", ContentType: "application/pdf", SizeBytes: 34210,
+			Extracted: openmail.Extracted{Method: openmail.ExtractionText, Text: strings.Join(nasty, "\n")},
+		}},
 		Envelope:    openmail.MessageEnvelope{MailFrom: "bounce@x", RcptTo: "jane+t@y"}, EnvelopeRole: openmail.RoleTo,
 	}
 	return openmail.Event{ID: "evt_1", Type: openmail.MessageReceived, Inbox: "inb_1", Thread: "thr_1", Message: "msg_1", OccurredAt: at}, m
@@ -48,11 +51,15 @@ func TestAPayloadIsWhatJSONStringifyPrints(t *testing.T) {
 func TestAPayloadHasTheFieldsOfTheContractInTheirOrder(t *testing.T) {
 	e, m := event()
 	m.CC, m.Subject, m.BodyText = nil, "Re: Your order", "Thanks"
+	m.Attachments[0].Extracted = openmail.Extracted{Method: openmail.ExtractionPDF}
+	m.Attachments = append(m.Attachments, openmail.Attachment{Filename: "b", Extracted: openmail.Extracted{Method: openmail.ExtractionTimeout}}, openmail.Attachment{Filename: "c"})
 	got := string(api.Stamp(nil, api.Links{PublicURL: "https://mail.test"}.Received(e, m), e.OccurredAt.Add(time.Millisecond), 1))
 	want := `{"event":"message.received","event_id":"evt_1","occurred_at":"2026-02-24T10:05:00.012Z","delivered_at":"2026-02-24T10:05:00.013Z","attempt":1,` +
 		`"inbox_id":"inb_1","thread_id":"thr_1","message":{"id":"msg_1","rfc_message_id":"<a@b>","from":"ann@x","to":"jane@y","cc":[],` +
 		`"subject":"Re: Your order","body_text":"Thanks","attachments":[{"filename":"a b/ü.pdf","contentType":"application/pdf","sizeBytes":34210,` +
-		`"url":"https://mail.test/v1/attachments/msg_1/a%20b%2F%C3%BC.pdf"}],"received_at":"2026-02-24T10:05:00.012Z",` +
+		`"url":"https://mail.test/v1/attachments/msg_1/a%20b%2F%C3%BC.pdf","parsedText":"","extractionMethod":"pdf"},` +
+		`{"filename":"b","contentType":"","sizeBytes":0,"url":"https://mail.test/v1/attachments/msg_1/b","extractionMethod":"timeout"},` +
+		`{"filename":"c","contentType":"","sizeBytes":0,"url":"https://mail.test/v1/attachments/msg_1/c"}],"received_at":"2026-02-24T10:05:00.012Z",` +
 		`"envelope":{"mail_from":"bounce@x","rcpt_to":"jane+t@y","role":"to"}}}`
 	if got != want {
 		t.Errorf("the payload is\n%s\nwant\n%s", got, want)
