@@ -130,7 +130,7 @@ func TestHouseGeneratedEvents(t *testing.T) {
 	m := openmail.Message{
 		ID: "msg_4c8d5e6f", RFCMessageID: "<original@message.id>", From: openmail.Address{Addr: "customer@example.com"},
 		ToAddr: "jane@openmail.localhost", Subject: "Re: Your order", BodyText: "Hello Jane", CreatedAt: at,
-		Attachments:  []openmail.Attachment{{
+		Attachments: []openmail.Attachment{{
 			Filename: "receipt.pdf", ContentType: "application/pdf", SizeBytes: 34210,
 			Extracted: openmail.Extracted{Method: openmail.ExtractionPDF, Text: "Receipt 4711"},
 		}},

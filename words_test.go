@@ -225,3 +225,17 @@ func TestAnErrorKeepsItsCodeAndItsCause(t *testing.T) {
 		seen[c.Code] = true
 	}
 }
+
+func TestAnExtractionHasTextOrAReason(t *testing.T) {
+	for e, want := range map[openmail.Extraction]struct{ text, final bool }{
+		openmail.ExtractionPDF: {true, true}, openmail.ExtractionOCR: {true, true}, openmail.ExtractionOffice: {true, true},
+		openmail.ExtractionCSV: {true, true}, openmail.ExtractionText: {true, true},
+		openmail.ExtractionUnsupported: {false, true}, openmail.ExtractionTooLarge: {false, true}, openmail.ExtractionPDFError: {false, true},
+		openmail.ExtractionOCRError: {false, true}, openmail.ExtractionOfficeError: {false, true}, openmail.ExtractionCSVError: {false, true},
+		openmail.ExtractionTextError: {false, true}, openmail.ExtractionTimeout: {}, openmail.ExtractionTooMany: {}, openmail.ExtractionFailed: {}, "": {},
+	} {
+		if e.HasText() != want.text || e.Final() != want.final || (e.Why() == "") != want.text {
+			t.Errorf("%q: text %v, final %v, %q", e, e.HasText(), e.Final(), e.Why())
+		}
+	}
+}

@@ -27,7 +27,7 @@ func event() (openmail.Event, openmail.Message) {
 			Filename: "a b/ü.pdf", ContentType: "application/pdf", SizeBytes: 34210,
 			Extracted: openmail.Extracted{Method: openmail.ExtractionText, Text: strings.Join(nasty, "\n")},
 		}},
-		Envelope:    openmail.MessageEnvelope{MailFrom: "bounce@x", RcptTo: "jane+t@y"}, EnvelopeRole: openmail.RoleTo,
+		Envelope: openmail.MessageEnvelope{MailFrom: "bounce@x", RcptTo: "jane+t@y"}, EnvelopeRole: openmail.RoleTo,
 	}
 	return openmail.Event{ID: "evt_1", Type: openmail.MessageReceived, Inbox: "inb_1", Thread: "thr_1", Message: "msg_1", OccurredAt: at}, m
 }

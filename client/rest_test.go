@@ -20,7 +20,7 @@ import (
 const (
 	inboxJSON       = `{"id":"inb_1","podId":"pod_1","address":"jane@openmail.localhost","displayName":null,"webhookUrl":null,"createdAt":"2026-02-24T10:00:00.000Z"}`
 	podJSON         = `{"id":"pod_1","clientId":"acme","name":null,"isDefault":false,"createdAt":"2026-02-24T10:00:00.000Z"}`
-	messageJSON     = `{"id":"msg_1","threadId":"thr_1","inboxId":"inb_1","direction":"inbound","fromAddr":"Alice <alice@example.com>","toAddr":"jane@openmail.localhost","headerTo":"jane@openmail.localhost","deliveryRole":"to","cc":[],"subject":"Your order","bodyText":"Hello","bodyHtml":"","attachments":[{"filename":"receipt.pdf","contentType":"application/pdf","sizeBytes":34210,"url":"http://127.0.0.1:8025/v1/attachments/msg_1/receipt.pdf"}],"status":"received","createdAt":"2026-02-24T10:05:00.000Z","rfcMessageId":"<a@example.com>","inReplyTo":"","references":[],"rawUrl":"http://127.0.0.1:8025/v1/messages/msg_1/raw","sizeBytes":51234,"hiddenText":false,"defects":[],"partial":false}`
+	messageJSON     = `{"id":"msg_1","threadId":"thr_1","inboxId":"inb_1","direction":"inbound","fromAddr":"Alice <alice@example.com>","toAddr":"jane@openmail.localhost","headerTo":"jane@openmail.localhost","deliveryRole":"to","cc":[],"subject":"Your order","bodyText":"Hello","bodyHtml":"","attachments":[{"filename":"receipt.pdf","contentType":"application/pdf","sizeBytes":34210,"url":"http://127.0.0.1:8025/v1/attachments/msg_1/receipt.pdf","parsedText":"Receipt","extractionMethod":"pdf"}],"status":"received","createdAt":"2026-02-24T10:05:00.000Z","rfcMessageId":"<a@example.com>","inReplyTo":"","references":[],"rawUrl":"http://127.0.0.1:8025/v1/messages/msg_1/raw","sizeBytes":51234,"hiddenText":false,"defects":[],"partial":false}`
 	threadJSON      = `{"id":"thr_1","inboxId":"inb_1","subject":"Your order","isRead":false,"lastMessageAt":"2026-02-24T10:05:00.000Z","createdAt":"2026-02-24T10:05:00.000Z","messageCount":1}`
 	keyJSON         = `{"id":"key_1","name":"support","podId":null,"inboxId":"inb_1","tokenPrefix":"om_ab","last4":"9f3c","createdAt":"2026-02-24T10:00:00.000Z","lastUsedAt":null}`
 	newKeyJSON      = `{"id":"key_1","name":"support","podId":null,"inboxId":null,"tokenPrefix":"om_ab","last4":"9f3c","createdAt":"2026-02-24T10:00:00.000Z","lastUsedAt":null,"token":"om_abcdef9f3c"}`
@@ -51,6 +51,9 @@ var calls = []struct {
 }{
 	{"GET /v1/inboxes?limit=2&offset=4", 200, `{"data":[` + inboxJSON + `],"total":5}`, func(ctx context.Context, c *client.Client) (any, error) {
 		return value(c.InboxPage(ctx, openmail.Page{Limit: 2, Offset: 4}))
+	}},
+	{"GET /v1/attachments/msg_1/two%20words.pdf/text", 200, `{"inboxId":"inb_1","filename":"two words.pdf","contentType":"application/pdf","extractionMethod":"pdf","text":"Total"}`, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.AttachmentText(ctx, "msg_1", "two words.pdf"))
 	}},
 	{"GET /v1/inboxes/inb_1", 200, inboxJSON, func(ctx context.Context, c *client.Client) (any, error) {
 		return value(c.Inbox(ctx, "inb_1"))

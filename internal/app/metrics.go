@@ -42,13 +42,19 @@ func newMetrics(a *App) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
 		}, []string{"outcome"}),
 		texts: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "openmail_extraction_seconds", Help: "Attachments given to a child process, by how they were read or why not.",
+			Name: "openmail_extraction_seconds", Help: "Attachments that needed a child process, by how they were read or why not.",
 			Buckets: prometheus.ExponentialBuckets(0.002, 4, 7),
 		}, []string{"method"}),
 	}
 	m.mails = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "openmail_mail_attempts_total", Help: "Attempts to hand a mail to a recipient's server, by what the delivery became: sent, pending or failed.",
 	}, []string{"state"})
+	// From the start, so that what grows from nothing is seen to grow.
+	for _, e := range []openmail.Extraction{
+		openmail.ExtractionPDF, openmail.ExtractionOCR, openmail.ExtractionOffice, openmail.ExtractionCSV, openmail.ExtractionText, openmail.ExtractionTimeout,
+	} {
+		m.texts.WithLabelValues(string(e))
+	}
 	m.registry.MustRegister(
 		m.requests, m.receipts, m.posts, m.texts, m.mails, &parts{a},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

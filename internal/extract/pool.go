@@ -163,8 +163,12 @@ func mark(out []openmail.Extracted, which []int, e openmail.Extraction) {
 
 // readAll reads those files that need a child.
 func (p *Pool) readAll(ctx context.Context, account string, files []File, todo []int, held int64, out []openmail.Extracted) {
+	waiting := time.Now()
 	if !p.slots.take(ctx, account, held) {
 		mark(out, todo, openmail.ExtractionTimeout)
+		for range todo {
+			p.observe(openmail.ExtractionTimeout, waiting)
+		}
 		return
 	}
 	defer p.slots.give(account)
@@ -174,13 +178,17 @@ func (p *Pool) readAll(ctx context.Context, account string, files []File, todo [
 	for n, i := range todo {
 		start := time.Now()
 		out[i] = s.read(ctx, files[i], share(ctx, len(todo)-n))
-		if p.c.Observe != nil {
-			p.c.Observe(out[i].Method, time.Since(start))
-		}
+		p.observe(out[i].Method, start)
 		if left -= len(out[i].Text); left < 0 {
 			left += len(out[i].Text)
 			out[i] = openmail.Extracted{Method: openmail.ExtractionTooMany}
 		}
+	}
+}
+
+func (p *Pool) observe(e openmail.Extraction, since time.Time) {
+	if p.c.Observe != nil {
+		p.c.Observe(e, time.Since(since))
 	}
 }
 
