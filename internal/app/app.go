@@ -18,6 +18,7 @@ import (
 	"openmail/internal/access"
 	"openmail/internal/bell"
 	"openmail/internal/blob"
+	"openmail/internal/certs"
 	"openmail/internal/delivery"
 	"openmail/internal/dispatch"
 	"openmail/internal/extract"
@@ -242,7 +243,7 @@ func (a *App) makeDoors(ctx context.Context) error {
 		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
 	}
 	hostname := a.hostname()
-	cert, err := smtpd.Certificate(a.config.TLSCert, a.config.TLSKey, a.folder.path, hostname)
+	cert, err := certs.Certificate(a.config.TLSCert, a.config.TLSKey, a.folder.path, hostname)
 	if err != nil {
 		return err
 	}

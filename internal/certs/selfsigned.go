@@ -1,4 +1,4 @@
-package smtpd
+package certs
 
 import (
 	"crypto/ecdsa"
