@@ -20,6 +20,7 @@ const (
 	CodeUnsupportedField   Code = "unsupported_field"
 	CodeUnauthorized       Code = "unauthorized"
 	CodeForbidden          Code = "forbidden"
+	CodeHTTPSRequired      Code = "https_required"
 	CodeNotFound           Code = "not_found"
 	CodeAddressTaken       Code = "address_taken"
 	CodeClientIDTaken      Code = "client_id_taken"
@@ -58,6 +59,7 @@ func Codes() []CodeInfo {
 		{CodeUnsupportedField, "The request has a field that is not supported, such as `bcc`; `field` names it."},
 		{CodeUnauthorized, "The key is missing, unknown or revoked."},
 		{CodeForbidden, "The key is valid but does not reach this far."},
+		{CodeHTTPSRequired, "The port is not encrypted and the server has one that is: use HTTPS, and revoke a key that was sent in clear."},
 		{CodeNotFound, "There is no such thing, or it belongs to another account."},
 		{CodeAddressTaken, "Another inbox has this address."},
 		{CodeClientIDTaken, "Another pod of the account has this clientId."},

@@ -4,7 +4,6 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -41,7 +40,9 @@ type App struct {
 
 	folder   *folder
 	listener net.Listener
+	https    net.Listener // nil: none
 	links    api.Links
+	certs    *certs.Certificates
 
 	store      *store.DB
 	bell       *bell.Local
@@ -66,7 +67,7 @@ type App struct {
 func New(ctx context.Context, c Config, version string, logger *slog.Logger) (*App, error) {
 	a := &App{config: c, logger: logger, version: version}
 	for _, step := range []func(context.Context) error{
-		a.takeFolder, a.listen, a.openStore, a.makeRooms, a.makeDoors, a.firstKey,
+		a.takeFolder, a.listen, a.secure, a.openStore, a.makeRooms, a.makeDoors, a.firstKey,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.Close())
@@ -239,21 +240,16 @@ func (a *App) makeDoors(ctx context.Context) error {
 		Log: a.logger, Limits: a.socketLimits(), Origins: a.config.Origins,
 	})
 	a.http = &http.Server{
-		Handler: a.doors(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		Handler: a.guardPlain(a.doors()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
-	}
-	hostname := a.hostname()
-	cert, err := certs.Certificate(a.config.TLSCert, a.config.TLSKey, a.folder.path, hostname)
-	if err != nil {
-		return err
 	}
 	limits := smtpd.Limits{MessageBytes: a.config.MaxMail}
 	if !a.config.Limits {
 		limits.Connections, limits.ConnectionsPerAddress = 1<<20, 1<<20
 	}
 	a.smtp = smtpd.New(smtpd.Config{
-		Addr: a.config.SMTP, Hostname: hostname, Receiver: a.intake(), Limits: limits, Logger: a.logger,
-		TLS: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
+		Addr: a.config.SMTP, Hostname: a.config.hostname(), Receiver: a.intake(), Limits: limits, Logger: a.logger,
+		TLS: a.certs.SMTP(),
 	})
 	if err := a.smtp.Listen(ctx); err != nil {
 		return portTaken(err, "smtp", a.config.SMTP)
@@ -337,7 +333,11 @@ func (a *App) KeyFile() string { return a.folder.file(rootKeyFile) }
 
 // Addresses is where the server listens.
 func (a *App) Addresses() Addresses {
-	return Addresses{HTTP: a.listener.Addr().String(), SMTP: a.smtp.Addr().String()}
+	at := Addresses{HTTP: a.listener.Addr().String(), SMTP: a.smtp.Addr().String()}
+	if a.https != nil {
+		at.HTTPS = a.https.Addr().String()
+	}
+	return at
 }
 
 // PublicURL is where clients reach it.

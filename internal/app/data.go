@@ -101,8 +101,9 @@ func (d *folder) secret(name string, make func() string) (string, error) {
 
 // Addresses is where a server listens, as addresses.json has it.
 type Addresses struct {
-	HTTP string `json:"http"`
-	SMTP string `json:"smtp"`
+	HTTP  string `json:"http"`
+	HTTPS string `json:"https,omitempty"` // "" when there is none
+	SMTP  string `json:"smtp"`
 }
 
 func (d *folder) writeAddresses(a Addresses) error {

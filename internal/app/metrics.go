@@ -101,6 +101,7 @@ func (p *parts) Collect(ch chan<- prometheus.Metric) {
 	p.stream(e)
 	p.store(e)
 	p.queue(e)
+	p.certificates(e)
 }
 
 type emit func(kind prometheus.ValueType, name, help string, value float64, labels ...string)

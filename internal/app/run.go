@@ -34,6 +34,7 @@ func (a *App) Run(ctx context.Context) error {
 		{"store", a.store.Run}, {"receipts", a.sockets.Run}, {"access", a.access.Run},
 	})
 	above := start(outer, stopOuter, a.logger, []part{
+		{"certificates", a.certs.Run},
 		{"smtp", a.smtp.Run},
 		{"http", a.serveHTTP},
 		{"stream", a.stream.Run},
@@ -71,7 +72,7 @@ func (a *App) announce(ctx context.Context) error {
 		return err
 	}
 	a.logger.LogAttrs(ctx, slog.LevelInfo, "server.started",
-		slog.String("version", a.version), slog.String("http", addresses.HTTP), slog.String("smtp", addresses.SMTP),
+		slog.String("version", a.version), slog.String("http", addresses.HTTP), slog.String("https", addresses.HTTPS), slog.String("smtp", addresses.SMTP),
 		slog.String("public_url", a.links.PublicURL), slog.String("domain", a.config.Domain), slog.String("data", a.folder.path))
 	return nil
 }
@@ -86,7 +87,7 @@ func (a *App) serveHTTP(ctx context.Context) error {
 		defer cancel()
 		stopped <- a.http.Shutdown(drain)
 	})
-	if err := a.http.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := a.serveAll(); !errors.Is(err, http.ErrServerClosed) {
 		stop()
 		return err
 	}

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 
@@ -21,7 +20,7 @@ func (a *App) makeCarrier(web smtpout.Documents) error {
 		a.transport, a.signer = sender, mailauth.NewSigner(a.store)
 	}
 	a.carrier = outgoing.NewCarrier(outgoing.CarrierConfig{
-		Queue: a.store, Held: a.store, Local: a.intake(), Transport: a.transport, Ours: a.ours, Hostname: a.hostname(), Logger: a.logger, Observe: a.metrics.carried,
+		Queue: a.store, Held: a.store, Local: a.intake(), Transport: a.transport, Ours: a.ours, Hostname: a.config.hostname(), Logger: a.logger, Observe: a.metrics.carried,
 	})
 	return nil
 }
@@ -35,7 +34,7 @@ func (a *App) leaves() bool {
 
 func (a *App) newTransport(web smtpout.Documents) (*smtpout.Sender, error) {
 	c := smtpout.Config{
-		Hostname: a.hostname(), Allow: a.config.SMTPAllow, DNS: a.config.SMTPDNS, Web: web, Log: a.logger,
+		Hostname: a.config.hostname(), Allow: a.config.SMTPAllow, DNS: a.config.SMTPDNS, Web: web, Log: a.logger,
 	}
 	if a.config.Relay != "" {
 		relay, err := smtpout.ParseRelay(a.config.Relay)
@@ -49,9 +48,6 @@ func (a *App) newTransport(web smtpout.Documents) (*smtpout.Sender, error) {
 
 // ours reports whether mail to a domain stays on this server.
 func (a *App) ours(domain string) bool { return domain == a.config.Domain }
-
-// hostname is the server's name in SMTP.
-func (a *App) hostname() string { return cmp.Or(a.config.Hostname, a.config.Domain) }
 
 func (a *App) outgoing(inboxes outgoing.Inboxes) *outgoing.Outgoing {
 	return outgoing.New(outgoing.Config{

@@ -17,7 +17,8 @@ import (
 // Config is every setting of the server. Settings has their names, defaults and
 // meanings; a Config comes from Load.
 type Config struct {
-	HTTP, SMTP   string
+	HTTP, HTTPS  string
+	SMTP         string
 	Data         string
 	Domain       string
 	Hostname     string
@@ -31,9 +32,14 @@ type Config struct {
 	SMTPDNS      []string
 	TLSCert      string
 	TLSKey       string
+	ACME         bool
 	Limits       bool
 	Log          string
 	RootKey      string
+
+	ACMEEmail     string
+	ACMEDirectory string
+	ACMERoots     string
 
 	MaxMail           int64
 	SocketLimit       int
@@ -71,11 +77,12 @@ type Setting struct {
 func Settings() []Setting {
 	return []Setting{
 		{Flag: "http", Env: "OPENMAIL_HTTP", Default: "127.0.0.1:8025", Meaning: "address for REST, WebSocket and metrics; port 0 picks a free one", set: address(func(c *Config) *string { return &c.HTTP })},
+		{Flag: "https", Env: "OPENMAIL_HTTPS", Default: "", Meaning: "address for the same by HTTPS, such as :443; empty: none. With it, the plain one serves this machine, and sends others here", set: optional(address(func(c *Config) *string { return &c.HTTPS }))},
 		{Flag: "smtp", Env: "OPENMAIL_SMTP", Default: "127.0.0.1:2525", Meaning: "address for SMTP; port 0 picks a free one", set: address(func(c *Config) *string { return &c.SMTP })},
 		{Flag: "data", Env: "OPENMAIL_DATA", Default: "./openmail-data", Meaning: "data folder", set: text(func(c *Config) *string { return &c.Data })},
 		{Flag: "domain", Env: "OPENMAIL_DOMAIN", Default: "openmail.localhost", Meaning: "mail domain of new inboxes", set: domain},
-		{Flag: "hostname", Env: "OPENMAIL_HOSTNAME", Default: "", Meaning: "name in the SMTP greeting and the self-signed certificate; empty: the domain", set: text(func(c *Config) *string { return &c.Hostname })},
-		{Flag: "public-url", Env: "OPENMAIL_PUBLIC_URL", Default: "", Meaning: "URL under which clients reach the server; empty: http:// and the address", set: publicURL},
+		{Flag: "hostname", Env: "OPENMAIL_HOSTNAME", Default: "", Meaning: "name in the SMTP greeting and the certificate; empty: the domain", set: text(func(c *Config) *string { return &c.Hostname })},
+		{Flag: "public-url", Env: "OPENMAIL_PUBLIC_URL", Default: "", Meaning: "URL under which clients reach the server; empty: https:// and the hostname where there is HTTPS, else http:// and the address", set: publicURL},
 		{Flag: "database", Env: "OPENMAIL_DATABASE", Default: "", Meaning: "empty: SQLite in the data folder; else postgres://…", set: database},
 		{Flag: "bell", Env: "OPENMAIL_BELL", Default: "", Meaning: "empty: in process (nats:// is not in this version)", set: onlyEmpty},
 		{Flag: "blobs", Env: "OPENMAIL_BLOBS", Default: "", Meaning: "empty: files in the data folder (s3:// is not in this version)", set: onlyEmpty},
@@ -83,8 +90,12 @@ func Settings() []Setting {
 		{Flag: "webhook-allow", Env: "OPENMAIL_WEBHOOK_ALLOW", Default: "", Meaning: "hosts or CIDRs, comma separated, that webhooks may reach though private, on any port", set: allow(func(c *Config) *[]string { return &c.WebhookAllow })},
 		{Env: "OPENMAIL_SMTP_ALLOW", Default: "", Meaning: "hosts or CIDRs, comma separated, that mail may be delivered to though private, on any port; a relay needs none", set: allow(func(c *Config) *[]string { return &c.SMTPAllow })},
 		{Env: "OPENMAIL_SMTP_DNS", Default: "", Meaning: "name servers, host:port and comma separated, that find mail servers; they must validate signatures (DNSSEC), and be reached safely; empty: those of the system, whose validation is believed where they are on this machine", set: nameServers},
-		{Flag: "tls-cert", Env: "OPENMAIL_TLS_CERT", Default: "", Meaning: "certificate file for STARTTLS; empty: a self-signed one in the data folder", set: text(func(c *Config) *string { return &c.TLSCert })},
+		{Flag: "tls-cert", Env: "OPENMAIL_TLS_CERT", Default: "", Meaning: "certificate file for HTTPS and STARTTLS, loaded again when it changes; empty: what ACME gets, or a self-signed one in the data folder", set: text(func(c *Config) *string { return &c.TLSCert })},
 		{Flag: "tls-key", Env: "OPENMAIL_TLS_KEY", Default: "", Meaning: "key file of the certificate", set: text(func(c *Config) *string { return &c.TLSKey })},
+		{Flag: "acme", Env: "OPENMAIL_ACME", Default: "off", Meaning: "on: the certificate comes from a CA by ACME, whose terms you accept by this", set: onOff(func(c *Config) *bool { return &c.ACME })},
+		{Env: "OPENMAIL_ACME_EMAIL", Default: "", Meaning: "where the CA writes to you; empty: nowhere", set: email},
+		{Env: "OPENMAIL_ACME_DIRECTORY", Default: "", Meaning: "directory URL of the CA; empty: Let's Encrypt", set: directory},
+		{Env: "OPENMAIL_ACME_ROOTS", Default: "", Meaning: "file of the roots that vouch for the CA's own HTTPS, in PEM; empty: the system's", set: text(func(c *Config) *string { return &c.ACMERoots })},
 		{Flag: "log", Env: "OPENMAIL_LOG", Default: "", Meaning: "text or json; empty: text on a terminal, else json", set: logFormat},
 		{Flag: "max-mail", Env: "OPENMAIL_MAX_MAIL", Default: "36700160", Meaning: "largest mail, in bytes", set: number(func(c *Config, n int) { c.MaxMail = int64(n) }, 1024, 256<<20)},
 		{Flag: "origins", Env: "OPENMAIL_ORIGINS", Default: "", Meaning: "origins, comma separated, of the pages that may open a WebSocket; empty: any (a key is always needed)", set: list(func(c *Config) *[]string { return &c.Origins })},
@@ -138,8 +149,8 @@ func Load(getenv func(string) string, flag func(name string) (string, bool)) (Co
 		}
 		values = append(values, v)
 	}
-	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return c, nil, fmt.Errorf("--tls-cert and --tls-key belong together: give both, or neither for a self-signed certificate")
+	if err := checkTLS(c); err != nil {
+		return c, nil, err
 	}
 	return c, values, nil
 }
@@ -284,6 +295,34 @@ func publicURL(c *Config, v string) error {
 		return fmt.Errorf("%q is not a URL such as https://mail.example.com", v)
 	}
 	c.PublicURL = strings.TrimSuffix(v, "/")
+	return nil
+}
+
+// optional is a setting that may be empty.
+func optional(set func(*Config, string) error) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		if v == "" {
+			return nil
+		}
+		return set(c, v)
+	}
+}
+
+func email(c *Config, v string) error {
+	v = strings.ToLower(v)
+	if v != "" && (strings.Count(v, "@") != 1 || strings.ContainsAny(v, " ,<>?:") || len(v) > 254) {
+		return errors.New("write one address, such as admin@example.com")
+	}
+	c.ACMEEmail = v
+	return nil
+}
+
+func directory(c *Config, v string) error {
+	u, err := url.Parse(v)
+	if v != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil) {
+		return fmt.Errorf("%q is not a URL such as https://acme-v02.api.letsencrypt.org/directory", v)
+	}
+	c.ACMEDirectory = v
 	return nil
 }
 

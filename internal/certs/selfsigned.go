@@ -25,19 +25,6 @@ const selfSignedFile = "smtp-tls.pem"
 // it, and no client should stop using TLS for its sake.
 const certificateLife = 10 * 365 * 24 * time.Hour
 
-// Certificate loads the PEM files certFile and keyFile; when both are "", it is
-// SelfSigned(dir, hostname).
-func Certificate(certFile, keyFile, dir, hostname string) (tls.Certificate, error) {
-	if certFile == "" && keyFile == "" {
-		return SelfSigned(dir, hostname)
-	}
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("load TLS certificate: %w", err)
-	}
-	return cert, nil
-}
-
 // SelfSigned returns the self-signed certificate that is kept in dir, for
 // hostname and localhost. It makes one when there is none, or when that one is
 // for another name or expired. Its file has mode 0600.

@@ -23,6 +23,7 @@ var statuses = map[openmail.Code]int{
 	openmail.CodeUnsupportedField:   http.StatusBadRequest,
 	openmail.CodeUnauthorized:       http.StatusUnauthorized,
 	openmail.CodeForbidden:          http.StatusForbidden,
+	openmail.CodeHTTPSRequired:      http.StatusForbidden,
 	openmail.CodeNotFound:           http.StatusNotFound,
 	openmail.CodeAddressTaken:       http.StatusConflict,
 	openmail.CodeClientIDTaken:      http.StatusConflict,
