@@ -14,6 +14,7 @@ needed() {
 gcc                command -v gcc
 libc6-dev          test -e /usr/include/stdlib.h
 curl               command -v curl
+openssl            command -v openssl
 jq                 command -v jq
 python3            test -x /usr/bin/python3
 python3-websockets /usr/bin/python3 -c 'import websockets'

@@ -1,9 +1,11 @@
 // Subscribes with Node's ws and prints every message as a line, until it is
-// killed. Arguments: the URL, the key, what to put into the subscribe message.
+// killed. Arguments: the URL, the key, what to put into the subscribe message, and
+// the address to go to when it is not the one of the URL's name.
 const WebSocket = require("ws");
 
-const [url, key, more = "{}"] = process.argv.slice(2);
-const ws = new WebSocket(url, { headers: { Authorization: `Bearer ${key}` } });
+const [url, key, more = "{}", address] = process.argv.slice(2);
+const lookup = address && ((name, { all }, done) => (all ? done(null, [{ address, family: 4 }]) : done(null, address, 4)));
+const ws = new WebSocket(url, { headers: { Authorization: `Bearer ${key}` }, lookup });
 ws.on("open", () => ws.send(JSON.stringify({ type: "subscribe", ...JSON.parse(more) })));
 ws.on("message", (data) => console.log(data.toString()));
 ws.on("close", (code, reason) => {
