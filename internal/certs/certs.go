@@ -145,5 +145,8 @@ func expiries(cert *tls.Certificate, source string) (list []Expiry) {
 	for _, name := range cert.Leaf.DNSNames {
 		list = append(list, Expiry{name, source, cert.Leaf.NotAfter})
 	}
+	for _, ip := range cert.Leaf.IPAddresses {
+		list = append(list, Expiry{ip.String(), source, cert.Leaf.NotAfter})
+	}
 	return list
 }

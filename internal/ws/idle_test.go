@@ -3,10 +3,11 @@ package ws
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strconv"
@@ -17,7 +18,7 @@ import (
 
 // idleVariable makes the test binary a server: a process of its own, so that
 // its memory can be measured from outside.
-const idleVariable = "OPENMAIL_TEST_IDLE_SERVER"
+const idleVariable = "OPENMAIL_TEST_IDLE_SERVER" // plain or tls
 
 // idleServer runs that server until its standard input ends, if it is to.
 func idleServer() bool {
@@ -31,13 +32,13 @@ func idleServer() bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.server.Run(ctx) }()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
+	web := httptest.NewUnstartedServer(w.server)
+	if os.Getenv(idleVariable) == "tls" {
+		web.StartTLS()
+	} else {
+		web.Start()
 	}
-	web := &http.Server{Handler: w.server}
-	go web.Serve(l)
-	fmt.Println(l.Addr())
+	fmt.Println(web.Listener.Addr())
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	cancel()
 	<-done
@@ -49,6 +50,12 @@ func idleServer() bool {
 // server's resident memory, as Linux tells it. -benchtime=5000x opens five
 // thousand.
 func BenchmarkIdleSocket(b *testing.B) {
+	for _, kind := range []string{"plain", "tls"} {
+		b.Run(kind, func(b *testing.B) { benchmarkIdle(b, kind) })
+	}
+}
+
+func benchmarkIdle(b *testing.B, kind string) {
 	if b.N == 1 {
 		return // the first run, which only finds out how many to open
 	}
@@ -57,7 +64,7 @@ func BenchmarkIdleSocket(b *testing.B) {
 		b.Fatal(err)
 	}
 	server := exec.Command(self)
-	server.Env = append(os.Environ(), idleVariable+"=1")
+	server.Env = append(os.Environ(), idleVariable+"="+kind)
 	stdin, _ := server.StdinPipe()
 	stdout, _ := server.StdoutPipe()
 	if err := server.Start(); err != nil {
@@ -70,11 +77,11 @@ func BenchmarkIdleSocket(b *testing.B) {
 		b.Fatal(err)
 	}
 	addr = strings.TrimSpace(addr)
-	openIdle(b, addr).Close() // warm
+	openIdle(b, kind, addr).Close() // warm
 	before := resident(b, server.Process.Pid)
 	b.ResetTimer()
 	for range b.N {
-		defer openIdle(b, addr).Close()
+		defer openIdle(b, kind, addr).Close()
 	}
 	b.StopTimer()
 	time.Sleep(6 * time.Second) // memory settles; not a condition of the test
@@ -82,8 +89,11 @@ func BenchmarkIdleSocket(b *testing.B) {
 }
 
 // openIdle opens a socket and subscribes.
-func openIdle(b *testing.B, addr string) net.Conn {
+func openIdle(b *testing.B, kind, addr string) net.Conn {
 	nc, err := net.Dial("tcp", addr)
+	if kind == "tls" && err == nil {
+		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true}) // only its memory is of interest
+	}
 	if err != nil {
 		b.Fatal(err)
 	}
