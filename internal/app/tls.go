@@ -135,19 +135,23 @@ func (a *App) ports() []net.Listener {
 	return []net.Listener{a.listener, tls.NewListener(a.https, a.certs.HTTPS())}
 }
 
-// serveAll answers on every port until Shutdown, or until one port fails.
+// serveAll answers on every port until Shutdown, which is http.ErrServerClosed,
+// or until one port fails.
 func (a *App) serveAll() error {
 	var g errgroup.Group
 	for _, l := range a.ports() {
 		g.Go(func() error {
 			err := a.http.Serve(l)
-			if !errors.Is(err, http.ErrServerClosed) {
-				err = errors.Join(err, a.http.Close())
+			if errors.Is(err, http.ErrServerClosed) {
+				return nil
 			}
-			return err
+			return errors.Join(err, a.http.Close()) // and the others
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return http.ErrServerClosed
 }
 
 // passage is what becomes of a request.

@@ -53,6 +53,7 @@ type manager struct {
 	logger   *slog.Logger
 	cache    *certmagic.Cache
 	config   *certmagic.Config
+	issuer   *certmagic.ACMEIssuer
 	storage  *storage
 	stop     func()
 	clean    func(string) string // takes out what no log may have
@@ -78,12 +79,12 @@ func newManager(c Config) (*manager, error) {
 		// says nothing.
 		OCSP: certmagic.OCSPConfig{DisableStapling: true},
 	})
-	issuer, err := newIssuer(m.config, c.ACME, zapped)
-	if err != nil {
+	var err error
+	if m.issuer, err = newIssuer(m.config, c.ACME, zapped); err != nil {
 		m.stop()
 		return nil, err
 	}
-	m.config.Issuers = []certmagic.Issuer{issuer}
+	m.config.Issuers = []certmagic.Issuer{m.issuer}
 	for _, name := range m.names {
 		if err := m.recall(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			m.logger.Error("certificate.unreadable", "name", name, "folder", m.storage.Path, "error", err)
@@ -116,8 +117,13 @@ func newIssuer(config *certmagic.Config, c *ACME, logger *zap.Logger) (*certmagi
 	if c.Directory == "" {
 		template.CA = certmagic.LetsEncryptProductionCA
 	}
+	destinations := []string{template.CA}
+	if template.CA == certmagic.LetsEncryptProductionCA { // after a failure, certmagic tries its staging first
+		template.TestCA = certmagic.LetsEncryptStagingCA
+		destinations = append(destinations, template.TestCA)
+	}
 	var err error
-	if template.HTTPProxy, err = onlyTo(template.CA, certmagic.LetsEncryptStagingCA); err != nil {
+	if template.HTTPProxy, err = onlyTo(destinations...); err != nil {
 		return nil, err
 	}
 	http, err := netAddr(c.HTTP)
