@@ -22,6 +22,7 @@ import (
 const (
 	maxFrame      = 16 << 20         // bytes of one message of the stream
 	heartbeat     = 20 * time.Second // between signs of life that we give
+	renewal       = time.Minute      // between subscriptions to everything, see session.renew
 	silence       = 60 * time.Second // without any frame, after which the server counts as gone
 	writeDeadline = 10 * time.Second
 	closeDeadline = time.Second
@@ -142,6 +143,23 @@ func (k *conn) live(ctx context.Context) {
 			return
 		case <-tick.C:
 			if k.write(ws.NewPongFrame(nil), ws.NewPingFrame(nil)) != nil {
+				k.rwc.Close()
+				return
+			}
+		}
+	}
+}
+
+// repeat sends a text message each d until the connection ends.
+func (k *conn) repeat(d time.Duration, payload []byte) {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
+	for {
+		select {
+		case <-k.done:
+			return
+		case <-tick.C:
+			if k.writeText(payload) != nil {
 				k.rwc.Close()
 				return
 			}

@@ -205,7 +205,7 @@ func (l *listener) session(ctx context.Context) error {
 		return err
 	}
 	defer conn.close()
-	if err := conn.writeText(l.subscribe()); err != nil {
+	if err := conn.writeText(l.subscribe(l.position)); err != nil {
 		// A server that refuses the key may have closed by now, and said why.
 		if _, why := conn.read(); why != nil {
 			return why
@@ -227,13 +227,15 @@ func (l *listener) session(ctx context.Context) error {
 	}
 }
 
-func (l *listener) subscribe() []byte {
+// subscribe is the message that asks for what is wanted, after a position unless
+// that is empty.
+func (l *listener) subscribe(position string) []byte {
 	frame, _ := json.Marshal(struct { // strings always marshal
 		Type        string               `json:"type"`
 		InboxIDs    []string             `json:"inbox_ids,omitempty"`
 		EventTypes  []openmail.EventType `json:"event_types,omitempty"`
 		LastEventID string               `json:"last_event_id,omitempty"`
-	}{"subscribe", l.options.Inboxes, l.options.Types, l.position})
+	}{"subscribe", l.options.Inboxes, l.options.Types, position})
 	return frame
 }
 

@@ -378,3 +378,35 @@ func TestListenLeavesAServerThatFallsSilent(t *testing.T) {
 		}
 	})
 }
+
+func TestListenToEverythingSubscribesAgainForInboxesThatAreNew(t *testing.T) {
+	for name, c := range map[string]struct {
+		inboxes []string
+		want    int // subscriptions in three and a half minutes
+	}{"everything": {nil, 4}, "one inbox": {[]string{"inb_1"}, 1}} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func() *stream { return newStream(2) }, func(t *testing.T, s *stream, cl *client.Client) {
+				ctx, cancel := context.WithTimeout(t.Context(), 210*time.Second)
+				defer cancel()
+				connected := 0
+				o := client.ListenOptions{Inboxes: c.inboxes, LastEventID: "evt_1", OnState: func(st client.State) { connected++ }}
+				n := 0
+				for _, err := range cl.Listen(ctx, o) {
+					if err == nil {
+						n++
+					}
+				}
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				if len(s.subscribes) != c.want || connected != 1 || n != 1 {
+					t.Fatalf("%d subscriptions, %d events, told of %d states", len(s.subscribes), n, connected)
+				}
+				for _, again := range s.subscribes[1:] {
+					if again.LastEventID != "" || len(again.InboxIDs) != 0 {
+						t.Errorf("subscribed again by %+v", again)
+					}
+				}
+			})
+		})
+	}
+}

@@ -41,6 +41,9 @@ func (s *session) frame(ctx context.Context, raw []byte) error {
 // onSubscribed begins a connection that stands. A complaint before it was about
 // the position, for the rest of the subscription holds.
 func (s *session) onSubscribed(ctx context.Context) error {
+	if s.subscribed {
+		return nil // renewed
+	}
 	if s.complaint != "" && !s.subscribed {
 		s.tell(State{Kind: StateGap, Err: openmail.Errorf(openmail.CodeNotFound, "%s", s.complaint)})
 		// From the newest event on, by a new connection: without a position
@@ -55,8 +58,18 @@ func (s *session) onSubscribed(ctx context.Context) error {
 		}
 	}
 	s.failures = 0
+	s.renew()
 	s.tell(State{Kind: StateConnected, ResumeID: s.position})
 	return nil
+}
+
+// renew subscribes to everything again now and then: to the key of a pod that is
+// the inboxes which the pod had when it subscribed, and new ones come by this. It
+// repeats nothing that came already.
+func (s *session) renew() {
+	if len(s.options.Inboxes) == 0 {
+		s.conn.wait.Go(func() { s.conn.repeat(renewal, s.subscribe("")) })
+	}
 }
 
 // onError keeps what the server complains of. Before the subscription is
