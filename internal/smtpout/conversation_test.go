@@ -325,9 +325,7 @@ func TestDotsAndTheLastLineArriveAsTheyAre(t *testing.T) {
 
 func TestASendThatIsStoppedAnswersAtOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	srv := &server{replies: map[string]string{}}
-	srv.raw = func(c conn) { cancel(); drain(c) }
-	s, _ := single(t, srv)
+	s, _ := single(t, &server{raw: afterHello(func(c conn) { cancel(); drain(c) })})
 	checkAnswer(t, s.Send(ctx, parcel("b@there.test"))[0], outgoing.FateDeferred, 0, "4.4.2", "this server stopped")
 
 	// Before anything was asked.

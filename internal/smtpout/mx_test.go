@@ -183,6 +183,25 @@ func TestWhatIsTriedInOneSendIsBounded(t *testing.T) {
 	})
 }
 
+func TestTheOperatorOpensPrivateServersByNameAndAddress(t *testing.T) {
+	p := port(t)
+	srv := (&server{}).start(t, "127.0.0.1", p)
+	_, dns := startNames(t, "there.test. MX 10 MX.there.test.", "mx.there.test. A 127.0.0.1")
+	for allow, want := range map[string]outgoing.Fate{
+		"mx.there.test": outgoing.FateAccepted, "Mx.There.Test": outgoing.FateAccepted, "127.0.0.1": outgoing.FateAccepted, "127.0.0.0/24": outgoing.FateAccepted,
+		"there.test": outgoing.FateRefused, "127.0.0.2": outgoing.FateRefused, "10.0.0.0/8": outgoing.FateRefused,
+	} {
+		before := srv.connections()
+		s, err := smtpout.New(smtpout.Config{Hostname: "out.test", Port: p, DNS: []string{dns}, Allow: []string{allow}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := one(t, s); a.Fate != want || (srv.connections() > before) != (want == outgoing.FateAccepted) {
+			t.Errorf("with %s open: %+v", allow, a)
+		}
+	}
+}
+
 func TestMailToAnAddressGoesThere(t *testing.T) {
 	srv := &server{}
 	s, _ := hosts(t, nil, srv)

@@ -24,9 +24,8 @@ const (
 type Config struct {
 	Hostname string // what EHLO says; "": localhost
 	Relay    Relay  // takes all mail; the zero Relay: it goes by MX
-	// Allow opens destinations of delivery by MX that are refused otherwise, on
-	// any port: host names, addresses, either with a port to open that one
-	// only, and CIDRs.
+	// Allow opens mail servers that are refused otherwise, not being public:
+	// host names, addresses and CIDRs.
 	Allow    []string
 	Port     uint16         // of mail servers; 0: 25
 	DNS      []string       // name servers, host:port, whose word on signatures is believed; nil: the system's
@@ -127,13 +126,17 @@ func (s *Sender) toHost(ctx context.Context, o *offer, h exchanger) *outgoing.An
 	if fault != nil {
 		return fault
 	}
+	dialer := s.dialer
+	if dialer.Guard.OpensName(h.name, s.port) {
+		dialer = reach.Dialer{} // where it leads is the operator's business
+	}
 	for _, ip := range at.addrs {
 		if o.tired(ctx) {
 			break
 		}
 		o.addresses++
 		addr := net.JoinHostPort(ip.String(), strconv.Itoa(int(s.port)))
-		s.toHop(ctx, o, hop{name: h.name, addr: addr, security: security, dialer: s.dialer})
+		s.toHop(ctx, o, hop{name: h.name, addr: addr, security: security, dialer: dialer})
 	}
 	return nil
 }

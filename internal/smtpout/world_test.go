@@ -301,13 +301,13 @@ func (s *server) connections() int {
 	return s.conns
 }
 
-// sender reaches servers on this machine, with little patience.
+// sender reaches servers on this machine, with some patience.
 func sender(t *testing.T, c smtpout.Config) *smtpout.Sender {
 	t.Helper()
 	c.Hostname = "out.openmail.test"
 	c.Allow = append(c.Allow, "127.0.0.0/8")
 	if c.Patience == (smtpout.Patience{}) {
-		c.Patience = smtpout.Patience{Connect: 5 * time.Second, Greeting: 5 * time.Second, Command: 5 * time.Second, Block: 5 * time.Second, End: 5 * time.Second}
+		c.Patience = smtpout.Patience{Connect: 30 * time.Second, Greeting: 30 * time.Second, Command: 30 * time.Second, Block: 30 * time.Second, End: 30 * time.Second}
 	}
 	s, err := smtpout.New(c)
 	if err != nil {

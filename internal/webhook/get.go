@@ -33,6 +33,11 @@ func (s *Sender) Get(ctx context.Context, rawURL string, limit int64) (mediaType
 		return "", nil, fmt.Errorf("get %s: status %d", t.url.Host, res.StatusCode)
 	}
 	body, err = io.ReadAll(io.LimitReader(res.Body, limit+1))
+	if err == nil {
+		// A server that hears that we hang up may end its answer, as if that
+		// had been all.
+		err = ctx.Err()
+	}
 	switch {
 	case err != nil:
 		return "", nil, fmt.Errorf("get %s: %w", t.url.Host, err)
