@@ -108,7 +108,7 @@ func TestEachRecipientHasItsOwnAnswer(t *testing.T) {
 		checkAnswer(t, got[1], outgoing.FateRefused, 550, "5.1.1", "nobody here")
 		checkAnswer(t, got[2], outgoing.FateDeferred, 452, "4.2.2", "mailbox full")
 		checkAnswer(t, got[3], outgoing.FateAccepted, 250, "2.0.0", "taken")
-		checkAnswer(t, got[4], outgoing.FateRefused, 550, "5.1.1", "odd")
+		checkAnswer(t, got[4], outgoing.FateRefused, 550, "5.2.0", "odd")
 		if n := len(srv.taken()); n != 1 {
 			t.Errorf("%d mails were taken", n)
 		}
@@ -194,12 +194,14 @@ func TestRepliesMeanWhatTheySay(t *testing.T) {
 		{"MAIL", "421 bye", outgoing.FateDeferred, 421, "4.3.2", "bye"},
 		{"MAIL", "354 what", outgoing.FateDeferred, 0, "4.5.0", "out of place"},
 		{"RCPT", "550-5.1.1 nobody of\r\n550-5.1.1 that name\r\n550 5.1.1 is here", outgoing.FateRefused, 550, "5.1.1", "nobody of that name is here"},
-		{"RCPT", "553 no", outgoing.FateRefused, 553, "5.1.3", "no"},
-		{"RCPT", "556 no", outgoing.FateRefused, 556, "5.3.2", "no"},
+		{"RCPT", "553 no", outgoing.FateRefused, 553, "5.1.0", "no"},
+		{"RCPT", "556 no", outgoing.FateRefused, 556, "5.1.10", "no"},
 		{"RCPT", "599 no", outgoing.FateRefused, 599, "5.0.0", "no"},
+		{"RCPT", "550 blocked, see our list", outgoing.FateRefused, 550, "5.2.0", "blocked"},
+		{"RCPT", "450 later", outgoing.FateDeferred, 450, "4.2.0", "later"},
 		{"RCPT", "450 4.2.0 greylisted", outgoing.FateDeferred, 450, "4.2.0", "greylisted"},
-		{"RCPT", "550 5.1.1111 no", outgoing.FateRefused, 550, "5.1.1", "5.1.1111 no"},
-		{"RCPT", "550 \x1b[31m\x00\xff\u0085red", outgoing.FateRefused, 550, "5.1.1", " [31m \uFFFD red"},
+		{"RCPT", "550 5.1.1111 no", outgoing.FateRefused, 550, "5.2.0", "5.1.1111 no"},
+		{"RCPT", "550 \x1b[31m\x00\xff\u0085red", outgoing.FateRefused, 550, "5.2.0", " [31m \uFFFD red"},
 		{"DATA", "554 no", outgoing.FateRefused, 554, "5.0.0", "no"},
 		{"DATA", "451 later", outgoing.FateDeferred, 451, "4.0.0", "later"},
 		{"DATA", "250 ok", outgoing.FateDeferred, 0, "4.5.0", "out of place"},

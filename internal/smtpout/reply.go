@@ -109,7 +109,9 @@ func cutEnhanced(line string) (code, rest string) {
 }
 
 // enhancedFor makes up a status code for a reply that has none: where the
-// conversation was, and what the basic code says (RFC 5321 section 4.2.3).
+// conversation was, and what the basic code says (RFC 5321 section 4.2.3). It
+// never says that there is no such recipient: 550 may as well mean that we are on
+// a block list, and an address that is said not to exist is not written to again.
 func enhancedFor(code int, at stage) string {
 	class := strconv.Itoa(code / 100)
 	switch code {
@@ -124,15 +126,17 @@ func enhancedFor(code int, at stage) string {
 		return class + subjectOf(at)
 	case 500, 501, 502, 503, 504, 555:
 		return "5.5.4" // invalid arguments
-	case 521, 556:
+	case 521:
 		return "5.3.2"
+	case 556:
+		return statusNullMX // RFC 7505 section 4.2
 	case 454, 530, 534, 535, 538:
 		return class + ".7.0" // security
 	case 553:
 		if at == stageMail {
 			return "5.1.8" // the sender's address
 		}
-		return "5.1.3" // the recipient's address
+		return "5.1.0" // the recipient's address
 	}
 	return class + ".0.0"
 }
@@ -142,7 +146,7 @@ func enhancedFor(code int, at stage) string {
 func subjectOf(at stage) string {
 	switch at {
 	case stageRcpt:
-		return ".1.1" // the mailbox
+		return ".2.0" // the mailbox
 	case stageGreeting, stageHello, stageMail, stageData, stageEnd:
 		return ".7.1" // not authorised
 	}
