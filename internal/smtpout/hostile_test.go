@@ -3,6 +3,7 @@ package smtpout_test
 import (
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,17 @@ func afterHello(f func(conn)) func(conn) {
 	}
 }
 
+// silentTLS offers TLS and says nothing once it is wanted.
+func silentTLS(c conn) {
+	buf := make([]byte, 512)
+	_, _ = io.WriteString(c, "220 mx\r\n")
+	_, _ = c.Read(buf)
+	_, _ = io.WriteString(c, "250-mx\r\n250 STARTTLS\r\n")
+	_, _ = c.Read(buf)
+	_, _ = io.WriteString(c, "220 go\r\n")
+	drain(c)
+}
+
 func TestAHostileServerCostsLittle(t *testing.T) {
 	for name, c := range map[string]struct {
 		raw      func(conn)
@@ -67,6 +79,7 @@ func TestAHostileServerCostsLittle(t *testing.T) {
 		"a megabyte line to MAIL":    {afterHello(func(c conn) { flood(c, "250 ok") }), "4.5.0", "too long"},
 		"a byte at a time to MAIL":   {afterHello(func(c conn) { drip(c, "250-ok\r\n") }), "4.4.2", "no answer in time"},
 		"silence after MAIL":         {afterHello(drain), "4.4.2", "no answer in time"},
+		"silence in the handshake":   {silentTLS, "4.4.2", "no answer in time"},
 		"answers before it is asked": {afterHello(func(c conn) { flood(c, "250 ok\r\n") }), "4.5.0", "out of place"},
 	} {
 		srv := &server{raw: c.raw}
@@ -78,8 +91,14 @@ func TestAHostileServerCostsLittle(t *testing.T) {
 			wait = 300 * time.Millisecond
 		}
 		s := sender(t, smtpout.Config{Port: p, DNS: []string{dns}, Patience: smtpout.Patience{Greeting: wait, Command: wait, Block: wait, End: wait}})
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		start := time.Now()
 		a := one(t, s)
+		runtime.ReadMemStats(&after)
+		if n := (after.TotalAlloc - before.TotalAlloc) >> 10; n > 2048 {
+			t.Errorf("%s took %d KiB", name, n)
+		}
 		if a.Fate != outgoing.FateDeferred || a.Enhanced != c.enhanced || !strings.Contains(a.Text, c.text) {
 			t.Errorf("%s: %+v", name, a)
 		}
