@@ -87,6 +87,7 @@ type Error struct {
 	Message string // one sentence for a person, without secrets
 	Field   string // the field at fault, as the wire spells it; "" when it is none
 	Type    string // which kind of it, where the code has several; "" otherwise
+	Quota   *Quota // the one that is spent; nil when it is none
 	Err     error  // the cause, for the log only; nil when there is none
 }
 

@@ -212,7 +212,7 @@ func (a *App) restConfig(t dispatch.Target, rooms *mailbox.Mailbox) httpapi.Conf
 
 func (a *App) mailbox() *mailbox.Mailbox {
 	c := mailbox.Config{
-		Pods: a.store, Inboxes: a.store, Mail: a.store, Changes: a.store, Raws: a.store, Policies: a.store, Quarantine: a.store,
+		Pods: a.store, Inboxes: a.inboxes(), Mail: a.store, Changes: a.store, Raws: a.store, Policies: a.store, Quarantine: a.store,
 		Texts: a.store, ReadTime: a.config.ExtractLater, Domains: []string{a.config.Domain},
 	}
 	if a.reader != nil {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"openmail/internal/mailauth"
+	"openmail/internal/mailbox"
 	"openmail/internal/outgoing"
 	"openmail/internal/smtpout"
 )
@@ -20,7 +21,7 @@ func (a *App) makeCarrier(web smtpout.Documents) error {
 		a.transport, a.signer = sender, mailauth.NewSigner(a.store)
 	}
 	a.carrier = outgoing.NewCarrier(outgoing.CarrierConfig{
-		Queue: a.store, Held: a.store, Local: a.intake(), Transport: a.transport, Ours: a.ours, Hostname: a.config.hostname(), Logger: a.logger, Observe: a.metrics.carried,
+		Queue: a.store, Held: a.store, Mails: a.store, Local: a.intake(), Transport: a.transport, Ours: a.ours, Hostname: a.config.hostname(), Logger: a.logger, Observe: a.metrics.carried,
 	})
 	return nil
 }
@@ -49,9 +50,19 @@ func (a *App) newTransport(web smtpout.Documents) (*smtpout.Sender, error) {
 // ours reports whether mail to a domain stays on this server.
 func (a *App) ours(domain string) bool { return domain == a.config.Domain }
 
+// inboxes are the store's, of which an account makes so many in a day.
+func (a *App) inboxes() mailbox.Inboxes {
+	if n := a.config.limit(a.config.InboxesDay, 100); n > 0 {
+		return mailbox.Limited(a.store, a.store, n)
+	}
+	return a.store
+}
+
 func (a *App) outgoing(inboxes outgoing.Inboxes) *outgoing.Outgoing {
 	return outgoing.New(outgoing.Config{
-		Inboxes: inboxes, Store: a.store, Signer: a.signer, Ours: a.ours, Relayed: a.transport != nil, Wake: a.carrier.Wake,
+		Inboxes: inboxes, Store: a.store, Quotas: a.store,
+		PerMinute: a.config.limit(a.config.SendsMinute, 10), PerDay: a.config.limit(a.config.SendsDay, 200),
+		Signer: a.signer, Ours: a.ours, Relayed: a.transport != nil, Wake: a.carrier.Wake,
 		MaxBytes: a.config.MaxMail, NeedKey: a.config.NeedSendKey,
 	})
 }

@@ -45,6 +45,9 @@ type Config struct {
 	SocketLimit       int
 	SocketMessages    int
 	RequestLimit      int
+	SendsMinute       int // limitByDomain: the contract's, or none on a .localhost domain
+	SendsDay          int
+	InboxesDay        int
 	Origins           []string
 	InlineAttachments bool
 	NeedSendKey       bool
@@ -105,6 +108,9 @@ func Settings() []Setting {
 		{Env: "OPENMAIL_LIMIT_SOCKETS", Default: "10", Meaning: "WebSockets of an account at a time; 0: any number", set: number(func(c *Config, n int) { c.SocketLimit = n }, 0, 1e6)},
 		{Env: "OPENMAIL_LIMIT_SOCKET_MESSAGES", Default: "30", Meaning: "messages of a WebSocket client in 10 s; 0: any number", set: number(func(c *Config, n int) { c.SocketMessages = n }, 0, 1e6)},
 		{Env: "OPENMAIL_LIMIT_REQUESTS", Default: "1000", Meaning: "REST requests of an account in a minute; 0: any number", set: number(func(c *Config, n int) { c.RequestLimit = n }, 0, 1e9)},
+		{Env: "OPENMAIL_LIMIT_SENDS_MINUTE", Default: "", Meaning: "mails that an inbox sends in a minute; 0: any number; empty: 10, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.SendsMinute })},
+		{Env: "OPENMAIL_LIMIT_SENDS_DAY", Default: "", Meaning: "mails that an inbox sends in a day (UTC); 0: any number; empty: 200, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.SendsDay })},
+		{Env: "OPENMAIL_LIMIT_INBOXES_DAY", Default: "", Meaning: "inboxes that an account creates in a day (UTC); 0: any number; empty: 100, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.InboxesDay })},
 		{Env: "OPENMAIL_RECEIPT_DEADLINE", Default: "10s", Meaning: "how long a pushed event may stay without a receipt before it goes to the webhook: 3s to 2m", set: deadline},
 		{Env: "OPENMAIL_EXTRACT", Default: "on", Meaning: "off: the text of attachments is not read", set: onOff(func(c *Config) *bool { return &c.Extract })},
 		{Env: "OPENMAIL_EXTRACT_TIME", Default: "3s", Meaning: "how long a mail waits for the text of its attachments: 100ms to 30s; what was not read by then is read when somebody asks for it", set: between(func(c *Config) *time.Duration { return &c.ExtractTime }, 100*time.Millisecond, 30*time.Second)},
@@ -244,6 +250,32 @@ func number(put func(*Config, int), least, most int) func(*Config, string) error
 		put(c, n)
 		return nil
 	}
+}
+
+// limitByDomain is a limit that nobody has set.
+const limitByDomain = -1
+
+// byDomain is a limit whose default depends on the domain.
+func byDomain(field func(*Config) *int) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		if *field(c) = limitByDomain; v == "" {
+			return nil
+		}
+		return number(func(c *Config, n int) { *field(c) = n }, 0, 1e9)(c, v)
+	}
+}
+
+// limit is what a setting made by byDomain comes to; 0 for none.
+func (c Config) limit(set, contract int) int {
+	switch {
+	case !c.Limits:
+		return 0
+	case set != limitByDomain:
+		return set
+	case c.Domain == "localhost" || strings.HasSuffix(c.Domain, ".localhost"):
+		return 0
+	}
+	return contract
 }
 
 func duration(field func(*Config) *time.Duration) func(*Config, string) error {

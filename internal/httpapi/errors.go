@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -73,12 +75,24 @@ func (x *exchange) problem(err error) (int, api.Error) {
 		x.cause = err
 	}
 	switch {
+	case e.Quota != nil:
+		x.spent(*e.Quota)
 	case status == http.StatusUnauthorized:
 		x.Header().Set("WWW-Authenticate", "Bearer")
 	case status == http.StatusTooManyRequests && x.Header().Get("Retry-After") == "":
 		x.Header().Set("Retry-After", "1")
 	}
 	return status, api.Error{Code: string(e.Code), Message: e.Message, Field: e.Field, Type: e.Type, RequestID: x.id}
+}
+
+// spent tells when a quota begins anew.
+func (x *exchange) spent(q openmail.Quota) {
+	wait := max(time.Until(q.Until), 0).Truncate(time.Second) + time.Second
+	h := x.Header()
+	h.Set("Retry-After", strconv.Itoa(int(wait/time.Second)))
+	h.Set("X-RateLimit-Limit", strconv.Itoa(q.Most))
+	h.Set("X-RateLimit-Remaining", "0")
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(q.Until.Unix(), 10))
 }
 
 // failure takes the error of a handler through huma to translate.

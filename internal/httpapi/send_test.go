@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"mime/multipart"
@@ -13,6 +14,7 @@ import (
 
 	"openmail"
 	"openmail/api"
+	"openmail/internal/httpapi"
 	"openmail/internal/outgoing"
 )
 
@@ -224,4 +226,25 @@ func (w *world) suppress(inbox string) {
 	if err := w.db.SettleMail(ctx, openmail.Operator(), c, []outgoing.Settled{gone}, now); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+func TestASpentQuotaSaysWhenItBeginsAnew(t *testing.T) {
+	w := newWorld(t, func(c *httpapi.Config) {
+		c.Sender = spent{}
+	})
+	got := w.form("/v1/inboxes/"+w.inbox("jane").ID+"/send", nil, field{name: "to", value: "a@b.example"})
+	var e api.Error
+	if err := json.Unmarshal(got.body, &e); err != nil || got.status != 429 || e.Code != "rate_limit_exceeded" || e.Message != "Max 10 sends per minute per inbox" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if h := got.header; h.Get("Retry-After") != "90" || h.Get("X-RateLimit-Limit") != "10" || h.Get("X-RateLimit-Remaining") != "0" || h.Get("X-RateLimit-Reset") == "" {
+		t.Errorf("header %v", h)
+	}
+}
+
+// spent is a room that sends no more for a minute and a half.
+type spent struct{}
+
+func (spent) Send(context.Context, openmail.Scope, outgoing.Request) (outgoing.Sent, error) {
+	return outgoing.Sent{}, openmail.Quota{Most: 10, Until: time.Now().Add(90*time.Second - time.Millisecond), Message: "Max 10 sends per minute per inbox"}.Spent()
 }

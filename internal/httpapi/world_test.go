@@ -92,7 +92,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 			MaxBytes: 1 << 20, Keep: time.Hour, Logger: slog.New(slog.DiscardHandler),
 		}),
 		Sender: outgoing.New(outgoing.Config{
-			Inboxes: rooms, Store: db, Ours: func(d string) bool { return d == domain }, Wake: func(string) {}, MaxBytes: 36 << 20,
+			Inboxes: rooms, Store: db, Quotas: db, Ours: func(d string) bool { return d == domain }, Wake: func(string) {}, MaxBytes: 36 << 20,
 		}),
 		Suppressed: db,
 		Journal:    db, Redeliverer: dispatch.NewAgain(db, listeners, quiet{}),

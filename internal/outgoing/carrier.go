@@ -9,14 +9,19 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"openmail"
 )
 
 // How the carrier works.
 const (
-	// inFlight is how many conversations there are at a time. Each holds its
-	// mail in memory.
+	// inFlight is how many conversations there are at a time.
 	inFlight = 32
+	// maxHeld bounds the bytes of their mails in memory, unless the
+	// configuration does. Who finds no room for so long comes later.
+	maxHeld      = 160 << 20
+	roomPatience = 30 * time.Second
 	// perDomain is how many of them are with one domain: large receivers
 	// limit connections of a stranger to about ten, and small ones to fewer.
 	perDomain = 4
@@ -46,6 +51,7 @@ type Local interface {
 type CarrierConfig struct {
 	Queue Queue
 	Held  Held
+	Mails Mails
 	Local Local
 	// Transport is the way to other domains; nil: there is none, and their
 	// mail waits.
@@ -55,6 +61,9 @@ type CarrierConfig struct {
 	// Hostname is this server's name in the reports that it writes.
 	Hostname string
 	Logger   *slog.Logger
+	// MaxHeld bounds the bytes of mail in memory; 0: 160 MiB, in which the
+	// largest mail fits several times.
+	MaxHeld int64
 	// Observe is told what each attempt came to; nil: nobody is.
 	Observe func(Settled)
 }
@@ -63,6 +72,7 @@ type CarrierConfig struct {
 type Carrier struct {
 	CarrierConfig
 	bell chan struct{}
+	room *semaphore.Weighted // bytes
 
 	mu     sync.Mutex
 	ready  []string // domains with something due, each once, in the order of their turns
@@ -73,7 +83,10 @@ type Carrier struct {
 
 // NewCarrier returns a Carrier.
 func NewCarrier(c CarrierConfig) *Carrier {
-	return &Carrier{CarrierConfig: c, bell: make(chan struct{}, 1), flying: map[string]int{}}
+	if c.MaxHeld == 0 {
+		c.MaxHeld = maxHeld
+	}
+	return &Carrier{CarrierConfig: c, bell: make(chan struct{}, 1), room: semaphore.NewWeighted(c.MaxHeld), flying: map[string]int{}}
 }
 
 // Wake says that a domain has something due. It does not block.
@@ -158,23 +171,26 @@ func (c *Carrier) look(ctx context.Context) {
 }
 
 // turn is the domain whose turn it is, and counts a conversation with it; ""
-// when none may begin. Domains take turns: one with a long queue holds up no
-// other.
+// when none may begin. Of those that have something due it is the one with the
+// fewest conversations, and of these the one that waits longest: a domain with
+// a long queue holds up no other.
 func (c *Carrier) turn() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.total >= inFlight {
-		return ""
-	}
+	best := -1
 	for i, domain := range c.ready {
-		if c.flying[domain] < perDomain {
-			c.ready = slices.Delete(c.ready, i, i+1)
-			c.flying[domain]++
-			c.total++
-			return domain
+		if n := c.flying[domain]; n < perDomain && (best < 0 || n < c.flying[c.ready[best]]) {
+			best = i
 		}
 	}
-	return ""
+	if c.total >= inFlight || best < 0 {
+		return ""
+	}
+	domain := c.ready[best]
+	c.ready = slices.Delete(c.ready, best, best+1)
+	c.flying[domain]++
+	c.total++
+	return domain
 }
 
 func (c *Carrier) ended(domain string) {
@@ -204,7 +220,7 @@ func (c *Carrier) carry(ctx context.Context, domain string) {
 	if len(claimed.Due) == 0 {
 		return
 	}
-	settled := append(c.report(ctx, claimed), c.attempt(ctx, claimed)...)
+	settled := c.work(ctx, claimed)
 	// What was done is written, even at the end of the process: the remote
 	// server has said its word.
 	if err := c.Queue.SettleMail(context.WithoutCancel(ctx), openmail.Operator(), claimed, settled, time.Now()); err != nil {
@@ -217,6 +233,34 @@ func (c *Carrier) carry(ctx context.Context, domain string) {
 		}
 	}
 	c.log(ctx, claimed, settled, start)
+}
+
+// work sees to what was claimed, once there is room for its mail. The lease
+// outlasts the wait and the conversation.
+func (c *Carrier) work(ctx context.Context, claimed Claimed) []Settled {
+	size := min(claimed.Message.SizeBytes, c.MaxHeld)
+	wait, cancel := context.WithTimeout(ctx, roomPatience)
+	defer cancel()
+	if c.room.Acquire(wait, size) != nil {
+		return postponed(claimed)
+	}
+	defer c.room.Release(size)
+	raw, err := c.Mails.MailBytes(ctx, openmail.Operator(), claimed.Message.ID)
+	if err != nil {
+		if ctx.Err() == nil {
+			c.Logger.Error("mail.read", "message", claimed.Message.ID, "error", err)
+		}
+		return postponed(claimed)
+	}
+	claimed.Raw = raw
+	return append(c.report(ctx, claimed), c.attempt(ctx, claimed)...)
+}
+
+// postponed is a claim of which nothing came.
+func postponed(claimed Claimed) []Settled {
+	return each(claimed.Due, func(d Due) Settled {
+		return Settled{Due: d, Answer: answerOf(d.MailDelivery), Next: Next{State: d.State, Due: time.Now().Add(pause(1)), Uncounted: true}}
+	})
 }
 
 // attempt offers the mail to those recipients of a claim that wait for it.

@@ -365,3 +365,35 @@ func TestStoppingWritesWhatTheOtherServerSaid(t *testing.T) {
 		}
 	})
 }
+
+func TestLargeMailsAreHeldAFewAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &remote{answer: func(ctx context.Context, p outgoing.Parcel) outgoing.Answer {
+			time.Sleep(time.Minute)
+			return accepts(ctx, p)
+		}}
+		w := newWorld(t, r)
+		w.maxHeld = 600_000 // four of these mails
+		w.build()
+		var sent []outgoing.Sent
+		for i := range 8 {
+			l := w.letter(fmt.Sprintf("a@d%d.test", i))
+			l.Attachments = []outgoing.File{{Filename: "a", Data: make([]byte, 100_000)}}
+			sent = append(sent, w.send(l))
+		}
+		w.start()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := len(r.seen()); n != 4 {
+			t.Errorf("%d large mails at a time", n)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		w.halt()
+		for _, s := range sent {
+			if m := w.message(s.Message); m.Status != openmail.StatusSent || m.Deliveries[0].Attempts != 1 {
+				t.Errorf("%+v", m.Deliveries)
+			}
+		}
+	})
+}

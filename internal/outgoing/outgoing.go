@@ -21,6 +21,10 @@ const keyLife = 24 * time.Hour
 type Config struct {
 	Inboxes Inboxes
 	Store   Store
+	Quotas  Quotas
+	// PerMinute and PerDay are how many mails an inbox may send in a minute
+	// of the clock and a day in UTC; 0: any number.
+	PerMinute, PerDay int
 	// Signer signs what is sent; nil: nothing is signed.
 	Signer Signer
 	// Ours reports whether mail to a domain stays on this server.
@@ -46,7 +50,7 @@ func New(c Config) *Outgoing { return &Outgoing{c} }
 // Send takes a mail for the recipients that it names. When it returns it is on
 // disk and on its way, and is not sent again for the same idempotency key. The
 // errors are openmail.CodeBadRequest, CodeMissingKey, CodeTooLarge,
-// CodeForbidden, CodeNotFound, CodeIdempotency, CodeSuppressed.
+// CodeForbidden, CodeNotFound, CodeIdempotency, CodeSuppressed, CodeRateLimit.
 func (o *Outgoing) Send(ctx context.Context, scope openmail.Scope, r Request) (Sent, error) {
 	if err := scope.NeedInbox(r.Inbox); err != nil {
 		return Sent{}, err
@@ -64,12 +68,29 @@ func (o *Outgoing) Send(ctx context.Context, scope openmail.Scope, r Request) (S
 	if err != nil {
 		return Sent{}, err
 	}
+	// The quotas are counted with the mail; to look here spares writing one
+	// that would be refused.
+	quotas := o.quotas(r.Inbox, now)
+	if err := o.c.Quotas.QuotasLeft(ctx, scope, quotas); err != nil {
+		return Sent{}, err
+	}
 	a, err := o.acceptance(ctx, d)
 	if err != nil {
 		return Sent{}, err
 	}
+	a.Quotas = quotas
 	a.Key, a.Hash, a.KeyAfter = r.Key, hash, now.Add(-keyLife)
 	return o.accept(ctx, scope, a)
+}
+
+func (o *Outgoing) quotas(inbox string, now time.Time) (all []openmail.Quota) {
+	if n := o.c.PerMinute; n > 0 {
+		all = append(all, openmail.PerMinute("send.minute", inbox, n, now, fmt.Sprintf("Max %d sends per minute per inbox", n)))
+	}
+	if n := o.c.PerDay; n > 0 {
+		all = append(all, openmail.PerDay("send.day", inbox, n, now, fmt.Sprintf("Max %d sends per day per inbox", n)))
+	}
+	return all
 }
 
 func (o *Outgoing) checked(r Request) (letter, error) {

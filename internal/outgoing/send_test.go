@@ -8,7 +8,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"openmail"
 	"openmail/internal/outgoing"
@@ -339,5 +342,69 @@ func TestMailIsSignedOnceBeforeItIsStored(t *testing.T) {
 	}
 	if all := w.messages(w.jane); len(all) != 1 {
 		t.Errorf("%d messages", len(all))
+	}
+}
+
+func TestAnInboxSendsSoManyInAMinuteAndADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.settings.PerMinute, w.settings.PerDay = 2, 5
+		w.out = outgoing.New(w.settings)
+		r := w.letter("a@b.test")
+		r.Key = "k"
+		first := w.send(r)
+		w.send(w.letter("a@b.test"))
+		e := w.refused(openmail.CodeRateLimit, "", w.letter("a@b.test"))
+		if e.Message != "Max 2 sends per minute per inbox" || e.Quota == nil || e.Quota.Until.Sub(time.Now()) != time.Minute {
+			t.Errorf("%+v", e)
+		}
+		// What was sent before is answered, another inbox sends, and a
+		// restart forgets nothing.
+		if again := w.send(r); again.Message != first.Message {
+			t.Errorf("replayed as %+v", again)
+		}
+		joe := w.inbox(w.scope.Account, "joe", "")
+		w.send(outgoing.Request{Inbox: joe.ID, To: "a@b.test", Subject: "x", Body: "y"})
+		w.out = outgoing.New(w.settings)
+		w.refused(openmail.CodeRateLimit, "", w.letter("a@b.test"))
+		for range 3 {
+			time.Sleep(time.Minute)
+			w.send(w.letter("a@b.test"))
+		}
+		time.Sleep(time.Minute)
+		if e := w.refused(openmail.CodeRateLimit, "", w.letter("a@b.test")); e.Message != "Max 5 sends per day per inbox" || e.Quota.Until.Format("15:04 MST") != "00:00 UTC" {
+			t.Errorf("%+v", e)
+		}
+		time.Sleep(24 * time.Hour)
+		w.send(w.letter("a@b.test"))
+		// A refused send counts nowhere, and nothing of it is stored.
+		if n := len(w.messages(w.jane)); n != 6 {
+			t.Errorf("%d messages", n)
+		}
+	})
+}
+
+func TestManyAtATimeAreNoMoreThanTheQuota(t *testing.T) {
+	w := newWorld(t, nil)
+	w.settings.PerDay = 7
+	w.out = outgoing.New(w.settings)
+	var wg sync.WaitGroup
+	var sent, refused atomic.Int32
+	for range 30 {
+		wg.Go(func() {
+			_, err := w.out.Send(t.Context(), w.scope, w.letter("a@b.test"))
+			switch openmail.CodeOf(err) {
+			case "":
+				sent.Add(1)
+			case openmail.CodeRateLimit:
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if sent.Load() != 7 || refused.Load() != 23 || len(w.messages(w.jane)) != 7 {
+		t.Errorf("%d sent, %d refused, %d stored", sent.Load(), refused.Load(), len(w.messages(w.jane)))
 	}
 }

@@ -25,8 +25,16 @@ type Store interface {
 	// the message, its thread, which is read by it, a delivery for each
 	// recipient, and what the idempotency key stands for. Where the key
 	// stands for something already, since KeyAfter, nothing is written and
-	// that is returned. All or nothing.
+	// that is returned, whatever the quotas; else one of each is counted,
+	// and the error is that of the one that is spent. All or nothing.
 	AcceptMail(ctx context.Context, scope openmail.Scope, a Acceptance) (Sent, error)
+}
+
+// Quotas is where it is counted how often something was done.
+type Quotas interface {
+	// QuotasLeft returns the error of the first quota that is spent. It
+	// counts nothing.
+	QuotasLeft(ctx context.Context, scope openmail.Scope, quotas []openmail.Quota) error
 }
 
 // Inboxes is where inboxes are kept.
@@ -69,6 +77,13 @@ type Queue interface {
 	RecoverMail(ctx context.Context, scope openmail.Scope, at time.Time, limit int) (domains []string, err error)
 }
 
+// Mails holds the bytes of messages that were sent.
+type Mails interface {
+	// MailBytes returns those of one, also while it is in the trash;
+	// openmail.CodeNotFound.
+	MailBytes(ctx context.Context, scope openmail.Scope, message string) ([]byte, error)
+}
+
 // Held is mail that waits for a way to other domains.
 type Held interface {
 	// ResumeMail makes it due, at most limit deliveries at a time. It returns
@@ -84,6 +99,7 @@ type Acceptance struct {
 	Raw     []byte
 	Digest  [32]byte // SHA-256 of Raw
 	Queued  []Queued
+	Quotas  []openmail.Quota // the send counts in each
 
 	Key      string   // "": none
 	Hash     [32]byte // of the request
@@ -106,14 +122,15 @@ type Sent struct {
 	Replayed               bool     // it was accepted before, under the same key
 }
 
-// Lease is how long a claim lasts. A conversation takes no longer.
-const Lease = Patience + time.Minute
+// Lease is how long a claim lasts: longer than a conversation and the wait for
+// it.
+const Lease = Patience + roomPatience + time.Minute
 
 // Claimed is what was claimed: deliveries of one message to one domain.
 type Claimed struct {
 	Message openmail.Message // without bodies
 	Inbox   openmail.Inbox   // the zero Inbox when it is gone
-	Raw     []byte           // nil when there are only reports to be made
+	Raw     []byte           // the mail, once the carrier has read it
 	Domain  string
 	Due     []Due
 	// More says that more of the domain is due by now.

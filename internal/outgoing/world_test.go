@@ -84,6 +84,7 @@ type world struct {
 	scope    openmail.Scope
 	jane     openmail.Inbox
 	settings outgoing.Config
+	maxHeld  int64
 	stop     context.CancelFunc
 	stopped  sync.WaitGroup
 }
@@ -130,10 +131,10 @@ func (w *world) build() {
 		transport = w.remote
 	}
 	w.carrier = outgoing.NewCarrier(outgoing.CarrierConfig{
-		Queue: w.queue, Held: w.db, Local: w.intake, Transport: transport, Ours: ours, Hostname: "mx." + home, Logger: slog.New(slog.DiscardHandler),
+		Queue: w.queue, Held: w.db, Mails: w.db, Local: w.intake, Transport: transport, Ours: ours, Hostname: "mx." + home, Logger: slog.New(slog.DiscardHandler), MaxHeld: w.maxHeld,
 	})
 	w.settings = outgoing.Config{
-		Inboxes: w.db, Store: w.db, Ours: ours, Relayed: transport != nil, Wake: w.carrier.Wake, MaxBytes: 36 << 20,
+		Inboxes: w.db, Store: w.db, Quotas: w.db, Ours: ours, Relayed: transport != nil, Wake: w.carrier.Wake, MaxBytes: 36 << 20,
 	}
 	w.out = outgoing.New(w.settings)
 }

@@ -34,10 +34,7 @@ func (db *DB) ClaimMail(ctx context.Context, _ openmail.Scope, domain string, at
 	if len(k.Due) == 0 {
 		return k.Claimed, nil
 	}
-	r, err := db.message(ctx, openmail.Operator(), k.Message.ID)
-	if openmail.CodeOf(err) == openmail.CodeNotFound {
-		r, err = db.trashed(ctx, k.Message.ID)
-	}
+	r, err := db.wherever(ctx, k.Message.ID)
 	if err != nil {
 		return outgoing.Claimed{}, fmt.Errorf("claim mail: %w", err)
 	}
@@ -45,12 +42,28 @@ func (db *DB) ClaimMail(ctx context.Context, _ openmail.Scope, domain string, at
 	if k.Inbox, err = db.Inbox(ctx, openmail.Operator(), r.Inbox); err != nil && openmail.CodeOf(err) != openmail.CodeNotFound {
 		return outgoing.Claimed{}, err
 	}
-	k.Raw, err = db.rawOf(ctx, r)
-	return k.Claimed, err
+	return k.Claimed, nil
 }
 
-// trashed is a message in the trash: what is on its way goes on.
-func (db *DB) trashed(ctx context.Context, id string) (row, error) {
+// MailBytes implements outgoing.Mails.
+func (db *DB) MailBytes(ctx context.Context, scope openmail.Scope, message string) ([]byte, error) {
+	r, err := db.wherever(ctx, message)
+	if err != nil {
+		return nil, err
+	}
+	if !scope.Covers(r.Account, "", r.Inbox) {
+		return nil, notFound("message")
+	}
+	before := r.sizes.text + r.sizes.html
+	all, err := db.unpack(ctx, r.body, before+r.sizes.raw)
+	if err != nil {
+		return nil, fmt.Errorf("message %s: %w", message, err)
+	}
+	return all[before:], nil
+}
+
+// wherever is a message that may be in the trash: what is on its way goes on.
+func (db *DB) wherever(ctx context.Context, id string) (row, error) {
 	rows, err := db.query(ctx, "select "+messageColumns+" from message m where m.id = $1", id)
 	if err != nil {
 		return row{}, err

@@ -375,6 +375,8 @@ func everySend(t *testing.T, db *DB, thread string) {
 		t.Fatalf("claimed %+v, %v", c, err)
 	}
 	_ = db.SettleMail(ctx, openmail.Operator(), c, []outgoing.Settled{{Due: c.Due[0], Next: outgoing.Next{State: openmail.StatusFailed, Suppress: true}}}, now)
+	q := []openmail.Quota{openmail.PerDay("a", "inb_1", 3, now, "")}
+	_, _, _ = db.QuotasLeft(ctx, scope, q), db.TakeQuotas(ctx, scope, q), db.GiveBackQuotas(ctx, scope, q)
 	_, _ = db.SentFrom(ctx, openmail.Scope{Account: "acc_1", Inbox: "inb_1"}, "jane+bounce.x@y")
 	fileOne(t, db, 2, func(*openmail.Message) {})
 	f := random(3, 100)

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -42,6 +41,9 @@ func (w *filing) accept(t *tx, scope openmail.Scope, a outgoing.Acceptance) (out
 	sent := outgoing.Sent{Message: m.ID, Thread: m.Thread, Inbox: m.Inbox, RFCMessageID: m.RFCMessageID, CreatedAt: m.CreatedAt, Hash: a.Hash}
 	if first, known, err := t.takeSendKey(sent, m.Account, a); known || err != nil {
 		return first, err
+	}
+	if err := t.takeQuotas(a.Quotas); err != nil {
+		return outgoing.Sent{}, err
 	}
 	var err error
 	if m.Thread, err = t.threadOfSent(scope, m, a.Reply); err != nil {
@@ -303,16 +305,6 @@ func (db *DB) deliveriesOf(ctx context.Context, ids []string) ([]deliveryRow, er
 		return nil, err
 	}
 	return collect(rows, scanMailDelivery)
-}
-
-// rawOf reads the bytes of a message, whoever asks: they are on their way.
-func (db *DB) rawOf(ctx context.Context, r row) ([]byte, error) {
-	before := r.sizes.text + r.sizes.html
-	all, err := db.unpack(ctx, r.body, before+r.sizes.raw)
-	if err != nil {
-		return nil, fmt.Errorf("message %s: %w", r.ID, err)
-	}
-	return bytes.Clone(all[before:]), nil
 }
 
 func noRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -149,8 +150,14 @@ func TestAClaimIsOneMessageToOneDomainUnderALease(t *testing.T) {
 			t.Errorf("due %v", due)
 		}
 		c := h.claimMail("b.test", now)
-		if c.Message.ID != first.Message || len(c.Due) != 2 || !c.More || c.Due[0].Attempts != 1 || string(c.Raw[:12]) != "Message-ID: " || c.Inbox.ID != h.inbox.ID {
+		if c.Message.ID != first.Message || len(c.Due) != 2 || !c.More || c.Due[0].Attempts != 1 || c.Inbox.ID != h.inbox.ID {
 			t.Errorf("claimed %+v", c)
+		}
+		if raw, err := h.MailBytes(t.Context(), openmail.Operator(), first.Message); err != nil || !strings.HasPrefix(string(raw), "Message-ID: ") || !strings.HasSuffix(string(raw), "Hi.") {
+			t.Errorf("its bytes are %q, %v", raw, err)
+		}
+		if _, err := h.MailBytes(t.Context(), openmail.Scope{Account: "acc_other"}, first.Message); openmail.CodeOf(err) != openmail.CodeNotFound {
+			t.Errorf("another account: %v", err)
 		}
 		if next := h.claimMail("b.test", now); next.Message.ID != second.Message || next.More {
 			t.Errorf("claimed %+v", next)
@@ -317,5 +324,43 @@ func TestABounceIsWrittenWithTheMailThatReportsIt(t *testing.T) {
 		if _, err := h.SentFrom(t.Context(), openmail.Scope{Account: h.account, Inbox: h.addInbox("joe").ID}, "jane+bounce.x@openmail.test"); openmail.CodeOf(err) != openmail.CodeNotFound {
 			t.Errorf("another inbox: %v", err)
 		}
+	})
+}
+
+func TestAQuotaIsCountedExactly(t *testing.T) {
+	everywhere(t, func(t *testing.T, h *house) {
+		ctx, now := t.Context(), time.Now()
+		minute := openmail.PerMinute("a", "inb_1", 3, now, "Max 3")
+		both := []openmail.Quota{openmail.PerDay("b", "inb_1", 10, now, "Max 10"), minute}
+		var wg sync.WaitGroup
+		errs := make([]error, 12)
+		for i := range errs {
+			wg.Go(func() { errs[i] = h.TakeQuotas(ctx, openmail.Operator(), both) })
+		}
+		wg.Wait()
+		spent := 0
+		for _, err := range errs {
+			if openmail.CodeOf(err) == openmail.CodeRateLimit {
+				spent++
+			}
+		}
+		if spent != 9 {
+			t.Errorf("%d of 12 were refused: %v", spent, errs)
+		}
+		// Who was refused by the one has not taken of the other.
+		seven := both[:1]
+		for range 7 {
+			h.check(h.TakeQuotas(ctx, openmail.Operator(), seven))
+		}
+		if err := h.QuotasLeft(ctx, openmail.Operator(), both); openmail.CodeOf(err) != openmail.CodeRateLimit || !strings.Contains(err.Error(), "Max 10") {
+			t.Errorf("left: %v", err)
+		}
+		h.check(h.GiveBackQuotas(ctx, openmail.Operator(), both))
+		h.check(h.QuotasLeft(ctx, openmail.Operator(), both))
+		h.check(h.QuotasLeft(ctx, openmail.Operator(), []openmail.Quota{openmail.PerMinute("a", "inb_1", 3, now.Add(time.Minute), ""), openmail.PerMinute("a", "inb_2", 3, now, "")}))
+		if _, err := h.Sweep(ctx, now.Add(72*time.Hour)); err != nil {
+			t.Error(err)
+		}
+		h.check(h.TakeQuotas(ctx, openmail.Operator(), []openmail.Quota{minute}))
 	})
 }

@@ -101,6 +101,7 @@ func (db *DB) Sweep(ctx context.Context, now time.Time) (removed int64, err erro
 		{r.Messages, db.sweepMessages},
 		{r.Trash, db.sweepTrash},
 		{keepSendKeys, sweepSendKeys},
+		{keepTallies, sweepTallies},
 	} {
 		if s.keep == 0 {
 			continue

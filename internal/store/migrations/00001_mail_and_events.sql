@@ -294,8 +294,19 @@ create table dkim_key (
   primary key (domain, selector)
 ) /* WITHOUT_ROWID */;
 
+-- How often something was done since start_at, by quota and whose it is.
+create table tally (
+  name     text   not null,
+  subject  text   not null,
+  start_at bigint not null,
+  n        bigint not null,
+  primary key (name, subject, start_at)
+) /* WITHOUT_ROWID */;
+create index tally_age on tally (start_at);
+
 -- +goose Down
 
+drop table tally;
 drop table dkim_key;
 drop table suppression;
 drop table send_key;

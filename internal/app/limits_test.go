@@ -1,0 +1,70 @@
+package app_test
+
+import (
+	"maps"
+	"testing"
+
+	"openmail"
+	"openmail/api"
+	"openmail/client"
+)
+
+func TestLimitsOfSendingAreForPublicDomains(t *testing.T) {
+	for name, c := range map[string]struct {
+		env     map[string]string
+		sends   int // until one is refused; 12 is none
+		inboxes int // until one is refused; 3 is none
+	}{
+		"at home":        {nil, 12, 3},
+		"public":         {map[string]string{"OPENMAIL_DOMAIN": "mail.example"}, 10, 3},
+		"of its own":     {map[string]string{"OPENMAIL_LIMIT_SENDS_MINUTE": "4", "OPENMAIL_LIMIT_INBOXES_DAY": "2"}, 4, 2},
+		"of the day":     {map[string]string{"OPENMAIL_LIMIT_SENDS_DAY": "3"}, 3, 3},
+		"lifted":         {map[string]string{"OPENMAIL_DOMAIN": "mail.example", "OPENMAIL_LIMITS": "off"}, 12, 3},
+		"lifted for one": {map[string]string{"OPENMAIL_DOMAIN": "mail.example", "OPENMAIL_LIMIT_SENDS_MINUTE": "0"}, 12, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := map[string]string{"OPENMAIL_RELAY": "none"} // nothing leaves this machine
+			maps.Copy(env, c.env)
+			s := serve(t, config(t, t.TempDir(), env))
+			cl := s.client(t, s.NewKey())
+			inbox, made := create(t, cl)
+			if made != c.inboxes {
+				t.Errorf("%d inboxes were made, want %d", made, c.inboxes)
+			}
+			// A minute that ends meanwhile begins anew: at most twice as many.
+			if n := sends(t, cl, inbox); n != c.sends && (n < c.sends || c.sends == 3) {
+				t.Errorf("%d mails were taken, want %d", n, c.sends)
+			}
+		})
+	}
+}
+
+// create makes up to three inboxes.
+func create(t *testing.T, c *client.Client) (first string, made int) {
+	t.Helper()
+	for range 3 {
+		in, err := c.CreateInbox(t.Context(), api.InboxCreate{})
+		if openmail.CodeOf(err) == openmail.CodeRateLimit {
+			return first, made
+		}
+		check(t, err)
+		if made++; first == "" {
+			first = in.ID
+		}
+	}
+	return first, made
+}
+
+// sends sends up to twelve mails.
+func sends(t *testing.T, c *client.Client, inbox string) (taken int) {
+	t.Helper()
+	for taken < 12 {
+		_, err := c.Send(t.Context(), inbox, api.SendRequest{To: "a@elsewhere.example", Subject: "x", Body: "y"}, "")
+		if openmail.CodeOf(err) == openmail.CodeRateLimit {
+			return taken
+		}
+		check(t, err)
+		taken++
+	}
+	return taken
+}
