@@ -130,3 +130,21 @@ func TestSocketsAreListedWithinAPod(t *testing.T) {
 		t.Errorf("%d sockets within the pod", n)
 	}
 }
+
+func TestASocketThatWantsOneInboxReadsTheLogOfItsPod(t *testing.T) {
+	w := newPods()
+	url := w.start(t)
+	first := w.add("inb_a3")
+	second := w.add("inb_a3")
+	w.add("inb_a1")
+	c := dial(t, url, "om_a")
+	c.say(`{"type":"subscribe","inbox_ids":["inb_a3"],"last_event_id":"` + first + `"}`)
+	c.expect(`{"type":"subscribed","inbox_ids":["inb_a3"],"event_types":[]}`)
+	c.expectEvents(second)
+	c.quiet()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if want := (openmail.Scope{Account: "acc_a", Pod: "pod_q", Inbox: "inb_a3"}); w.asked != want {
+		t.Errorf("the log was read with %+v", w.asked)
+	}
+}

@@ -152,6 +152,9 @@ func (s *session) page(ctx context.Context) (events []openmail.Event, more bool,
 	scope, after, open := s.scope(), s.pos, s.live && !s.ended && !s.full()
 	if only := s.sub.Inboxes(); len(only) == 1 {
 		scope.Inbox = only[0]
+		if s.lone.inbox == only[0] {
+			scope.Pod = s.lone.pod
+		}
 	}
 	s.mu.Unlock()
 	if !open {

@@ -50,6 +50,7 @@ type session struct {
 
 	mu sync.Mutex
 	cursor
+	lone       lone
 	live       bool // events may flow: `subscribed` was said
 	joined     bool // the dispatcher knows it
 	ended      bool
@@ -60,6 +61,10 @@ type session struct {
 	confirmed  uint64
 	receiptAt  time.Time
 }
+
+// lone is the inbox that was last asked for by its id, with its pod: a socket
+// that wants no other reads its pod's stretch of the log.
+type lone struct{ inbox, pod string }
 
 var _ dispatch.Listener = (*session)(nil)
 

@@ -313,9 +313,12 @@ func (s *session) narrow(inboxes []string) bool {
 
 // owns reports whether the key reaches an inbox.
 func (s *session) owns(id string) (bool, error) {
-	_, err := s.server.cfg.Inboxes.Inbox(s.server.life, s.scope(), id)
+	in, err := s.server.cfg.Inboxes.Inbox(s.server.life, s.scope(), id)
 	switch openmail.CodeOf(err) {
 	case "":
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.lone = lone{in.ID, in.Pod}
 		return true, nil
 	case openmail.CodeNotFound, openmail.CodeForbidden:
 		return false, nil

@@ -46,6 +46,7 @@ type world struct {
 	broken   error            // what the log answers with
 	hear     []func(string)
 	deaf     bool              // no bell is heard
+	asked    openmail.Scope    // what the log was last read with
 	next     openmail.Position // of a benchmark's log
 }
 
@@ -197,6 +198,7 @@ func (w *world) Find(_ context.Context, scope openmail.Scope, id string) (openma
 func (w *world) After(_ context.Context, scope openmail.Scope, after openmail.Position, limit int) ([]openmail.Event, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.asked = scope
 	var page []openmail.Event
 	for _, e := range w.events {
 		if len(page) < limit && e.Position > after && scope.Covers(e.Account, e.Pod, e.Inbox) {
