@@ -134,7 +134,8 @@ func unmapPrefix(p netip.Prefix) netip.Prefix {
 	return p.Masked()
 }
 
-// OpensName reports whether the operator opened that name, in lower case, on that port. Where
+// OpensName reports whether the operator opened that name, in lower case, on
+// that port. Where
 // such a name leads is the operator's business.
 func (g *Guard) OpensName(name string, port uint16) bool {
 	return slices.ContainsFunc(g.open, func(o opening) bool {

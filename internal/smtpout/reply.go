@@ -53,8 +53,6 @@ type stage string
 const (
 	stageGreeting stage = "greeting"
 	stageHello    stage = "EHLO"
-	stageTLS      stage = "STARTTLS"
-	stageAuth     stage = "AUTH"
 	stageMail     stage = "MAIL"
 	stageRcpt     stage = "RCPT"
 	stageData     stage = "DATA"
