@@ -355,7 +355,7 @@ func TestAnInboxSendsSoManyInAMinuteAndADay(t *testing.T) {
 		first := w.send(r)
 		w.send(w.letter("a@b.test"))
 		e := w.refused(openmail.CodeRateLimit, "", w.letter("a@b.test"))
-		if e.Message != "Max 2 sends per minute per inbox" || e.Quota == nil || e.Quota.Until.Sub(time.Now()) != time.Minute {
+		if e.Message != "Max 2 sends per minute per inbox" || e.Quota == nil || time.Until(e.Quota.Until) != time.Minute {
 			t.Errorf("%+v", e)
 		}
 		// What was sent before is answered, another inbox sends, and a
