@@ -64,13 +64,26 @@ func (o *Outgoing) Send(ctx context.Context, scope openmail.Scope, r Request) (S
 	if sent, known, err := o.before(ctx, scope, r.Key, hash, now); known || err != nil {
 		return sent, err
 	}
+	sent, err := o.first(ctx, scope, l, hash, now)
+	if err != nil {
+		// A twin may have been accepted meanwhile, and be what stands in the
+		// way: the last of a quota, say.
+		if twin, known, err := o.before(ctx, scope, r.Key, hash, now); known {
+			return twin, err
+		}
+	}
+	return sent, err
+}
+
+// first sends what was not sent before.
+func (o *Outgoing) first(ctx context.Context, scope openmail.Scope, l letter, hash [32]byte, now time.Time) (Sent, error) {
 	d, err := o.address(ctx, scope, l, now)
 	if err != nil {
 		return Sent{}, err
 	}
 	// The quotas are counted with the mail; to look here spares writing one
 	// that would be refused.
-	quotas := o.quotas(r.Inbox, now)
+	quotas := o.quotas(l.Inbox, now)
 	if err := o.c.Quotas.QuotasLeft(ctx, scope, quotas); err != nil {
 		return Sent{}, err
 	}
@@ -79,7 +92,7 @@ func (o *Outgoing) Send(ctx context.Context, scope openmail.Scope, r Request) (S
 		return Sent{}, err
 	}
 	a.Quotas = quotas
-	a.Key, a.Hash, a.KeyAfter = r.Key, hash, now.Add(-keyLife)
+	a.Key, a.Hash, a.KeyAfter = l.Key, hash, now.Add(-keyLife)
 	return o.accept(ctx, scope, a)
 }
 
@@ -157,11 +170,9 @@ func (o *Outgoing) address(ctx context.Context, scope openmail.Scope, l letter, 
 			also = append(also, a)
 		}
 	}
-	d.cc = copies(d.to, l.letterCC(), also, d.inbox.Address)
+	d.cc = copies(d.to, l.cc, also, d.inbox.Address)
 	return d, o.unsuppressed(ctx, scope, &d)
 }
-
-func (l letter) letterCC() []openmail.Address { return l.cc }
 
 // unsuppressed refuses recipients that are suppressed. One whom nobody asked
 // for, but the rule for copies, is left out instead.

@@ -178,6 +178,8 @@ func TestARefusedSendIsNotRemembered(t *testing.T) {
 
 func TestTwinsInFlightAreOneMail(t *testing.T) {
 	w := newWorld(t, nil)
+	w.settings.PerDay = 1 // which the first of them spends
+	w.out = outgoing.New(w.settings)
 	r := w.letter("a@b.test")
 	r.Key = "k"
 	var wg sync.WaitGroup
