@@ -29,7 +29,7 @@ const acmeFolder = "acme"
 
 // askAgain is when a name is taken up again that was given up: because the CA
 // has said no for good, or nothing else for a month.
-const askAgain = 6 * time.Hour
+const askAgain = time.Hour
 
 // ACME is how certificates are got from a CA. Who gives one accepts the terms of
 // the CA.
@@ -175,7 +175,10 @@ func (m *manager) recall(name string) error {
 	return err
 }
 
-func (m *manager) close() { m.stop() }
+func (m *manager) close() {
+	m.stop()
+	m.storage.close()
+}
 
 // run gets what is missing and renews what is due, until ctx ends.
 func (m *manager) run(ctx context.Context) {
@@ -198,8 +201,12 @@ func (m *manager) run(ctx context.Context) {
 // and less often.
 func (m *manager) obtain(ctx context.Context, name string) {
 	for {
-		err := m.config.ObtainCertAsync(ctx, name)
+		err := m.rest(ctx, name)
 		if err == nil {
+			err = m.config.ObtainCertAsync(ctx, name)
+		}
+		if err == nil {
+			m.gotten(ctx, name)
 			err = m.recall(name)
 		}
 		if err == nil || ctx.Err() != nil {

@@ -57,6 +57,12 @@ func (r *record) String() string {
 	return r.buf.String()
 }
 
+func (r *record) reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.buf.Reset()
+}
+
 func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -67,11 +73,13 @@ func check(t testing.TB, err error) {
 // house is where a server's ports are, before there is a server.
 type house struct {
 	dir         string
+	fresh       string // a name that no test before had: certmagic remembers failures for the life of the process
 	plain, tls  net.Listener
 	authority   *httptest.Server
 	issued      *x509.CertPool // what the authority signs with
 	orders      atomic.Int64   // that it was given
 	closed      atomic.Bool    // it answers nothing
+	asked       atomic.Int64   // requests of any kind that it was sent
 	seen        atomic.Int64   // requests for an HTTP-01 challenge
 	seenTLSALPN atomic.Int64   // handshakes for a TLS-ALPN-01 challenge
 	log         record
@@ -89,18 +97,20 @@ func newHouse(t *testing.T) *house {
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	t.Setenv("PEBBLE_WFE_NONCEREJECT", "0")
 	h := &house{dir: t.TempDir(), plain: listen(t), tls: listen(t), issued: x509.NewCertPool()}
+	h.fresh = fmt.Sprintf("n%d.ours.example", time.Now().UnixNano())
 	quiet := stdlog.New(io.Discard, "", 0)
 	here := mockdns.Zone{A: []string{"127.0.0.1"}}
-	dns, err := mockdns.NewServerWithLogger(map[string]mockdns.Zone{mx + ".": here, mail + ".": here}, quiet, false)
+	dns, err := mockdns.NewServerWithLogger(map[string]mockdns.Zone{mx + ".": here, mail + ".": here, h.fresh + ".": here}, quiet, false)
 	check(t, err)
 	t.Cleanup(func() { check(t, dns.Close()) })
 	store := db.NewMemoryStore()
-	signer := ca.New(quiet, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {ValidityPeriod: 3600}})
+	signer := ca.New(quiet, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {ValidityPeriod: 90 * 24 * 3600}})
 	h.issued.AddCert(signer.GetRootCert(0).Cert)
 	looker := va.New(quiet, port(h.plain), port(h.tls), false, dns.LocalAddr().String(), store)
 	front := wfe.New(quiet, store, looker, signer, []string{"ca.test"}, false, false, 0, 0)
 	answer := front.Handler()
 	h.authority = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.asked.Add(1)
 		if r.URL.Path == "/order-plz" {
 			h.orders.Add(1)
 		}
@@ -250,7 +260,7 @@ func TestACertificateIsGotForEveryNameOverTheRealChallenges(t *testing.T) {
 					t.Errorf("a client that asks for %q gets %v", name, leaf.DNSNames)
 				}
 			}
-			if e := c.Expiries(); len(e) != 2 || e[0].Source != "acme" || e[1].Name != mail || time.Until(e[1].At) > time.Hour {
+			if e := c.Expiries(); len(e) != 2 || e[0].Source != "acme" || e[1].Name != mail || time.Until(e[1].At) > 90*24*time.Hour {
 				t.Errorf("expiries %v", e)
 			}
 			stop()
@@ -310,12 +320,12 @@ func TestTheNextStartUsesWhatIsStoredAndAsksNobody(t *testing.T) {
 func TestACertificateIsRenewedAndServedWithoutARestart(t *testing.T) {
 	h := newHouse(t)
 	a := h.acme()
-	a.Names = a.Names[:1]
+	a.Names = []string{h.fresh}
 	a.RenewSoon(50 * time.Millisecond)
 	c, stop := h.open(t, a)
-	h.until(t, "a certificate", h.signed(c, mx))
-	first := get(t, c, "")
-	h.until(t, "its renewal", func() bool { return h.signed(c, mx)() && !get(t, c, "").Equal(first) })
+	h.until(t, "a certificate", h.signed(c, h.fresh))
+	first := get(t, c, h.fresh)
+	h.until(t, "its renewal", func() bool { return h.signed(c, h.fresh)() && !get(t, c, h.fresh).Equal(first) })
 	stop()
 	if !strings.Contains(h.log.String(), `"renewal":true`) {
 		t.Errorf("the log does not tell of a renewal: %s", &h.log)
@@ -337,6 +347,39 @@ func TestWhileTheCAIsDownTheServerStartsAndServes(t *testing.T) {
 	stop()
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %v to stop", took)
+	}
+}
+
+func TestAProcessThatIsStartedAgainAndAgainDoesNotAskEachTime(t *testing.T) {
+	h := newHouse(t)
+	h.closed.Store(true)
+	a := h.acme()
+	a.Names = a.Names[:1]
+	_, stop := h.open(t, a)
+	h.until(t, "the failure", func() bool { return strings.Contains(h.log.String(), "certificate.trouble") })
+	stop()
+	asked := h.asked.Load()
+	for range 2 {
+		h.log.reset()
+		_, stop = h.open(t, a)
+		h.until(t, "the rest", func() bool { return strings.Contains(h.log.String(), "certificate.resting") })
+		stop()
+	}
+	if h.asked.Load() != asked {
+		t.Errorf("asked %d times more", h.asked.Load()-asked)
+	}
+	tries, err := filepath.Glob(filepath.Join(h.dir, "acme", "tries", "*"))
+	if err != nil || len(tries) != 1 {
+		t.Fatalf("files %v, %v", tries, err)
+	}
+	long := time.Now().Add(-time.Hour)
+	check(t, os.Chtimes(tries[0], long, long))
+	h.closed.Store(false)
+	c, stop := h.open(t, a)
+	h.until(t, "a certificate", h.signed(c, mx))
+	stop()
+	if _, err := os.Stat(tries[0]); !os.IsNotExist(err) {
+		t.Errorf("the tries are not forgotten: %v", err)
 	}
 }
 
@@ -371,7 +414,6 @@ func TestStrangersMakeNobodyAskForACertificate(t *testing.T) {
 }
 
 func TestOtherHostsThanTheDirectorysAreNotReached(t *testing.T) {
-	h := newHouse(t)
 	elsewhere := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("reached") }))
 	defer elsewhere.Close()
 	evil := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -384,12 +426,13 @@ func TestOtherHostsThanTheDirectorysAreNotReached(t *testing.T) {
 	}))
 	defer evil.Close()
 	for _, path := range []string{"/dir", "/redirect"} {
+		h := newHouse(t)
 		a := h.acme()
+		a.Roots.AddCert(evil.Certificate())
 		a.Directory, a.Names = evil.URL+path, a.Names[:1]
 		_, stop := h.open(t, a)
 		h.until(t, "the refusal", func() bool { return strings.Contains(h.log.String(), "not its directory's host") })
 		stop()
-		h.log = record{}
 	}
 }
 

@@ -5,7 +5,18 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
 )
+
+func TestTheRestGrowsWithEveryProcessThatGotNothing(t *testing.T) {
+	for tries, want := range map[int]time.Duration{
+		-1: 0, 0: 0, 1: 15 * time.Second, 2: 30 * time.Second, 6: 8 * time.Minute, 7: 10 * time.Minute, 1e6: 10 * time.Minute,
+	} {
+		if got := restFor(tries); got != want {
+			t.Errorf("after %d: %v, want %v", tries, got, want)
+		}
+	}
+}
 
 func TestWhichHostsACMEMayReach(t *testing.T) {
 	t.Setenv("NO_PROXY", "*")

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -21,7 +22,12 @@ type storage struct {
 
 	mu   sync.Mutex
 	held map[string]chan struct{} // closed when it is free
+
+	writing sync.RWMutex // read-locked by whoever writes
+	closed  bool
 }
+
+var errStorageClosed = errors.New("the server has stopped")
 
 func newStorage(dir string) *storage {
 	return &storage{FileStorage: certmagic.FileStorage{Path: dir}, held: map[string]chan struct{}{}}
@@ -70,6 +76,34 @@ func (s *storage) Unlock(_ context.Context, name string) error {
 	delete(s.held, name)
 	close(taken)
 	return nil
+}
+
+// Store writes a file, until close.
+func (s *storage) Store(ctx context.Context, key string, value []byte) error {
+	s.writing.RLock()
+	defer s.writing.RUnlock()
+	if s.closed {
+		return errStorageClosed
+	}
+	return s.FileStorage.Store(ctx, key, value)
+}
+
+// Delete removes a file, until close.
+func (s *storage) Delete(ctx context.Context, key string) error {
+	s.writing.RLock()
+	defer s.writing.RUnlock()
+	if s.closed {
+		return errStorageClosed
+	}
+	return s.FileStorage.Delete(ctx, key)
+}
+
+// close returns when nobody writes, and nobody will: the data folder may be
+// another process's next.
+func (s *storage) close() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.closed = true
 }
 
 // drain waits until no lock is held, since certmagic has no other way to wait for
