@@ -75,16 +75,9 @@ func (in *sendInput) Resolve(ctx huma.Context) []error {
 }
 
 func (s *Server) send(ctx context.Context, in *sendInput) (*reply[api.Sent], error) {
-	account := in.key.Account
-	size := in.x.r.ContentLength
-	if size < 0 || size > maxSend {
-		size = maxSend
-	}
-	if err := s.uploads.take(account, size); err != nil {
-		return nil, err
-	}
-	defer s.uploads.give(account, size)
-	r, err := in.x.readMail()
+	from := &metered{r: http.MaxBytesReader(in.x.ResponseWriter, in.x.whole, maxSend), uploads: &s.uploads, account: in.key.Account}
+	defer from.done()
+	r, err := in.x.readMail(from)
 	if err != nil {
 		return nil, err
 	}
@@ -101,9 +94,8 @@ func (s *Server) send(ctx context.Context, in *sendInput) (*reply[api.Sent], err
 
 // readMail reads the whole body within bounds before anything is made of it:
 // the fields of a form come in any order.
-func (x *exchange) readMail() (outgoing.Request, error) {
+func (x *exchange) readMail(from io.Reader) (outgoing.Request, error) {
 	x.readUntil(x.start.Add(sendTime))
-	from := http.MaxBytesReader(x.ResponseWriter, x.whole, maxSend)
 	r, err := readMail(x.r.Header.Get("Content-Type"), from)
 	if err != nil {
 		return r, unread(err)
@@ -200,6 +192,26 @@ type uploads struct {
 	all       int64
 	byAccount map[string]int64
 }
+
+// metered counts what is read until it is done with: how much a request will
+// be, it need not say.
+type metered struct {
+	r       io.Reader
+	uploads *uploads
+	account string
+	n       int64
+}
+
+func (m *metered) Read(b []byte) (int, error) {
+	n, err := m.r.Read(b)
+	if full := m.uploads.take(m.account, int64(n)); full != nil {
+		return 0, full
+	}
+	m.n += int64(n)
+	return n, err
+}
+
+func (m *metered) done() { m.uploads.give(m.account, m.n) }
 
 // take counts n bytes more; openmail.CodeRateLimit when that is too much now.
 func (u *uploads) take(account string, n int64) error {

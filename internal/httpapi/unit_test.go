@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"io"
 	"testing"
 	"time"
 
@@ -65,3 +66,30 @@ func TestNetworkIsWhatOnePartyOwns(t *testing.T) {
 		}
 	}
 }
+
+func TestMailsThatAreHandedInTakeABoundedAmountOfMemory(t *testing.T) {
+	var u uploads
+	of := func(account string, size int64) *metered {
+		return &metered{r: io.LimitReader(zeros{}, size), uploads: &u, account: account}
+	}
+	first, second, other := of("acc_1", maxUploads/2), of("acc_1", 1), of("acc_2", 1)
+	if _, err := io.Copy(io.Discard, first); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, second); openmail.CodeOf(err) != openmail.CodeRateLimit {
+		t.Errorf("beyond the account's half: %v", err)
+	}
+	if _, err := io.Copy(io.Discard, other); err != nil {
+		t.Errorf("another account: %v", err)
+	}
+	for _, m := range []*metered{first, second, other} {
+		m.done()
+	}
+	if u.all != 0 || len(u.byAccount) != 0 {
+		t.Errorf("left over: %d, %v", u.all, u.byAccount)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { return len(b), nil }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"unicode"
 
 	"openmail"
 	"openmail/internal/mime"
@@ -14,6 +15,9 @@ import (
 const (
 	maxReport     = 64 << 10 // bytes of its machine-readable part
 	maxRecipients = 100      // that one report speaks of
+	maxNames      = 2        // of one recipient: ours, and where it was passed on to
+	maxCode       = 12       // bytes of an enhanced status code
+	maxDiagnostic = 1024     // bytes of an answer
 )
 
 // Bounce is what another server reports of a mail that it had taken from us (RFC
@@ -70,7 +74,7 @@ func statusPart(raw []byte, c openmail.Content) []byte {
 
 // failures reads the groups of fields for each recipient (RFC 3464 section 2.1).
 func failures(status []byte) (all []Failure) {
-	text := strings.ReplaceAll(string(bytes.ToValidUTF8(status, nil)), "\r\n", "\n")
+	text := strings.Map(plain, strings.ReplaceAll(string(bytes.ToValidUTF8(status, nil)), "\r\n", "\n"))
 	for group := range strings.SplitSeq(text, "\n\n") {
 		if f, ok := failure(group); ok && len(all) < maxRecipients {
 			all = append(all, f)
@@ -79,18 +83,32 @@ func failures(status []byte) (all []Failure) {
 	return all
 }
 
+// plain makes blanks of control characters, but for ends of lines.
+func plain(r rune) rune {
+	if unicode.IsControl(r) && r != '\n' {
+		return ' '
+	}
+	return r
+}
+
+// failure reads a group. Of each kind of name for a recipient there is one.
 func failure(group string) (f Failure, failed bool) {
-	for line := range strings.SplitSeq(strings.NewReplacer("\n ", " ", "\n\t", " ").Replace(group), "\n") {
+	for line := range strings.SplitSeq(strings.ReplaceAll(group, "\n ", " "), "\n") {
 		name, value, _ := strings.Cut(line, ":")
 		value = strings.TrimSpace(value)
 		switch strings.ToLower(name) {
 		case "final-recipient", "original-recipient":
 			_, addr, _ := strings.Cut(value, ";")
-			f.Recipients = append(f.Recipients, strings.ToLower(strings.Trim(strings.TrimSpace(addr), "<>")))
+			if len(f.Recipients) < maxNames {
+				f.Recipients = append(f.Recipients, strings.ToLower(strings.Trim(strings.TrimSpace(addr), "<>")))
+			}
 		case "action":
 			failed = strings.EqualFold(value, "failed")
 		case "status":
-			f.Enhanced, _, _ = strings.Cut(cut(value), " ")
+			f.Enhanced, _, _ = strings.Cut(value, " ")
+			if len(f.Enhanced) > maxCode {
+				f.Enhanced = ""
+			}
 		case "diagnostic-code":
 			_, f.Text, _ = strings.Cut(value, ";")
 		}
@@ -101,6 +119,3 @@ func failure(group string) (f Failure, failed bool) {
 	}
 	return f, failed && len(f.Recipients) > 0
 }
-
-// maxDiagnostic bounds what is kept of an answer, in bytes.
-const maxDiagnostic = 1024

@@ -39,6 +39,7 @@ func TestAReportOfAnotherServerFailsTheMailAndSuppressesItsRecipient(t *testing.
 		suppressed bool
 	}{
 		"no such user":        {gone, "", nil, true, true},
+		"control characters":  {strings.Replace(gone, "no\n", "no\x00\x1b\n", 1), "", nil, true, true},
 		"a full mailbox":      {strings.ReplaceAll(gone, "5.1.1", "5.2.2"), "", nil, true, false},
 		"only delayed":        {strings.Replace(gone, "failed", "delayed", 1), "", nil, false, false},
 		"another's recipient": {strings.Replace(gone, "Bob@", "eve@", 1), "", nil, false, false},
