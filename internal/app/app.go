@@ -181,10 +181,8 @@ func (a *App) makeReader() {
 	if !a.config.Extract || a.config.Program == "" {
 		return
 	}
-	tools := extract.FindTools()
-	a.logger.Info("extract.tools", "pdftotext", tools.PDFToText, "tesseract", tools.Tesseract)
 	a.reader = extract.NewPool(extract.Config{
-		Program: a.config.Program, Processes: a.config.ExtractProcesses, Tools: tools,
+		Program: a.config.Program, Processes: a.config.ExtractProcesses, Tools: extract.FindTools(),
 		Logger: a.logger, Observe: a.metrics.extracted,
 	})
 }

@@ -74,6 +74,10 @@ func (a *App) announce(ctx context.Context) error {
 	a.logger.LogAttrs(ctx, slog.LevelInfo, "server.started",
 		slog.String("version", a.version), slog.String("http", addresses.HTTP), slog.String("https", addresses.HTTPS), slog.String("smtp", addresses.SMTP),
 		slog.String("public_url", a.links.PublicURL), slog.String("domain", a.config.Domain), slog.String("data", a.folder.path))
+	if a.reader != nil {
+		t := a.reader.Tools()
+		a.logger.LogAttrs(ctx, slog.LevelInfo, "extract.tools", slog.String("pdftotext", t.PDFToText), slog.String("tesseract", t.Tesseract))
+	}
 	return nil
 }
 

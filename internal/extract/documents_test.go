@@ -22,7 +22,11 @@ func archive(t testing.TB, parts ...part) []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	for _, p := range parts {
-		w, err := z.Create(p.name)
+		method := zip.Deflate
+		if p.text == "" {
+			method = zip.Store
+		}
+		w, err := z.CreateHeader(&zip.FileHeader{Name: p.name, Method: method})
 		check(t, err)
 		_, err = w.Write([]byte(p.text))
 		check(t, err)
@@ -131,15 +135,14 @@ func pageCycle() []byte {
 	return []byte("%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[2 0 R]/Count 9>>endobj\nxref\n0 3\n0000000000 65535 f \n0000000009 00000 n \n0000000052 00000 n \ntrailer<</Size 3/Root 1 0 R>>\nstartxref\n101\n%%EOF\n")
 }
 
-func deflated(t testing.TB, size int, fill func(i int) byte) string {
+// deflated is text, many times over, by zlib.
+func deflated(t testing.TB, times int, text string) string {
 	t.Helper()
 	var b bytes.Buffer
-	z := zlib.NewWriter(&b)
-	block := make([]byte, 1<<20)
-	for done := 0; done < size; done += len(block) {
-		for i := range block {
-			block[i] = fill(done + i)
-		}
+	z, err := zlib.NewWriterLevel(&b, zlib.BestSpeed)
+	check(t, err)
+	block := []byte(strings.Repeat(text, 1<<20/len(text)))
+	for range times / (1 << 20 / len(text)) {
 		_, err := z.Write(block)
 		check(t, err)
 	}

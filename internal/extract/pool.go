@@ -80,6 +80,9 @@ func NewPool(c Config) *Pool {
 	return &Pool{c: c, slots: newSlots(c.Processes)}
 }
 
+// Tools are the programs of others that its children use.
+func (p *Pool) Tools() Tools { return p.c.Tools }
+
 // Confined is what the newest child can do without; nothing before the first.
 func (p *Pool) Confined() Confinement { return Confinement(max(p.confined.Load()-1, 0)) }
 
