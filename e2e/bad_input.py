@@ -117,11 +117,24 @@ def not_smtp():
     Session().mail("after what is not SMTP")
 
 
+def stands_still(process):
+    """Whether every thread has met the SIGSTOP: one on another processor may run
+    on for a moment."""
+    tasks = f"/proc/{process}/task"
+    states = []
+    for task in os.listdir(tasks):
+        with open(f"{tasks}/{task}/stat") as stat:
+            states.append(stat.read().rpartition(") ")[2][0])
+    return all(state == "T" for state in states)
+
+
 def early_talker():
     """The kernel connects while the server stands still, so that it finds the
     text there before it can have greeted anybody."""
     os.kill(server, signal.SIGSTOP)
     try:
+        while not stands_still(server):
+            pass
         s = Session(hello=False)
         s.send("EHLO x\r\nMAIL FROM:<sender@example.com>\r\n")
     finally:
