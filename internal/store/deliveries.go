@@ -1,11 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"openmail"
@@ -320,6 +322,7 @@ func (t *tx) eventAt(scope openmail.Scope, account string, p openmail.Position) 
 
 // Confirm implements dispatch.Receipts.
 func (db *DB) Confirm(ctx context.Context, scope openmail.Scope, receipts []dispatch.Receipt) error {
+	receipts = inOrder(receipts)
 	return db.w.write(ctx, func(t *tx) error {
 		for _, r := range receipts {
 			if err := t.confirm(scope, r, db.cfg.Rules); err != nil {
@@ -348,6 +351,14 @@ func (t *tx) confirm(scope openmail.Scope, r dispatch.Receipt, rules delivery.Ru
 	return t.attempt(e.ID, pushed(r, openmail.OutcomeDelivered, ""))
 }
 
+// inOrder is receipts in the order in which every node takes their events: two
+// may have receipts for the same ones.
+func inOrder(receipts []dispatch.Receipt) []dispatch.Receipt {
+	return slices.SortedStableFunc(slices.Values(receipts), func(a, b dispatch.Receipt) int {
+		return cmp.Or(strings.Compare(a.Account, b.Account), cmp.Compare(a.Position, b.Position))
+	})
+}
+
 // pushed is the attempt that a receipt, or the want of one, ends.
 func pushed(r dispatch.Receipt, o openmail.Outcome, why string) openmail.Attempt {
 	return openmail.Attempt{
@@ -358,6 +369,7 @@ func pushed(r dispatch.Receipt, o openmail.Outcome, why string) openmail.Attempt
 
 // Drop implements dispatch.Receipts.
 func (db *DB) Drop(ctx context.Context, scope openmail.Scope, lost []dispatch.Receipt, listening dispatch.Listening) (lanes []dispatch.Lane, err error) {
+	lost = inOrder(lost)
 	err = db.w.write(ctx, func(t *tx) error {
 		lanes = lanes[:0]
 		for _, r := range lost {

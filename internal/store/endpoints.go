@@ -85,7 +85,7 @@ func (db *DB) PutEndpoint(ctx context.Context, scope openmail.Scope, e openmail.
 			}
 		}
 		return db.putEndpoint(t, e)
-	})
+	}, e.Account)
 }
 
 func (db *DB) putEndpoint(t *tx, e openmail.Endpoint) error {

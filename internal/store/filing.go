@@ -21,7 +21,7 @@ func (db *DB) File(ctx context.Context, f intake.Filing) ([]intake.Filed, error)
 	if err != nil {
 		return nil, err
 	}
-	err = db.w.write(ctx, w.fileAll)
+	err = db.w.write(ctx, w.fileAll, w.accounts()...)
 	if err != nil {
 		return nil, fmt.Errorf("file the mail: %w", err)
 	}
@@ -40,7 +40,7 @@ func (db *DB) Release(ctx context.Context, scope openmail.Scope, id string, f in
 			return err
 		}
 		return w.fileAll(t)
-	})
+	}, w.accounts()...)
 	if err != nil {
 		return intake.Filed{}, err
 	}
@@ -76,6 +76,16 @@ func (db *DB) prepareFiling(ctx context.Context, f intake.Filing) (*filing, erro
 		}
 	}
 	return w, nil
+}
+
+// accounts are those of the copies that take a position.
+func (w *filing) accounts() (all []string) {
+	for _, c := range w.Copies {
+		if c.Verdict.Admitted {
+			all = append(all, c.Message.Account)
+		}
+	}
+	return all
 }
 
 func (w *filing) fileAll(t *tx) error {

@@ -91,7 +91,7 @@ func (db *DB) CreateInbox(ctx context.Context, scope openmail.Scope, in openmail
 			return err
 		}
 		return db.putEndpoint(t, *in.Webhook)
-	})
+	}, in.Account)
 }
 
 // podFor is the pod of a new inbox, which stays until the transaction ends.
@@ -130,14 +130,15 @@ func (db *DB) UpdateInbox(ctx context.Context, scope openmail.Scope, in openmail
 // batches, lest a large inbox keep the writer from everybody's mail; the rest,
 // and what has come meanwhile, goes with the inbox.
 func (db *DB) DeleteInbox(ctx context.Context, scope openmail.Scope, id string, at time.Time) error {
-	if _, err := db.Inbox(ctx, scope, id); err != nil {
+	in, err := db.Inbox(ctx, scope, id)
+	if err != nil {
 		return err
 	}
 	for n := int64(sweepBatch); n == sweepBatch; {
 		err := db.w.write(ctx, func(t *tx) (err error) {
 			n, err = db.removeMessages(t, "where inbox_id = $1 limit $2", id)
 			return err
-		})
+		}, in.Account)
 		if err != nil {
 			return fmt.Errorf("empty the inbox: %w", err)
 		}
@@ -162,5 +163,5 @@ func (db *DB) DeleteInbox(ctx context.Context, scope openmail.Scope, id string, 
 			"delete from inbox where id = $1").
 			then([]any{account, id}, "delete from endpoint where account_id = $1 and inbox_id = $2").
 			then([]any{micros(at), account, pod, id}, "update api_key set revoked_at = $1 where account_id = $2 and pod_id = $3 and inbox_id = $4 and revoked_at = 0").err
-	})
+	}, in.Account) // another node that files mail for it waits, and finds it gone
 }

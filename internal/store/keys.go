@@ -53,7 +53,7 @@ func (db *DB) CreateKey(ctx context.Context, scope openmail.Scope, k openmail.Ke
 			return openmail.Errorf(openmail.CodeKeyLimit, "There are %d active keys, which is the limit: revoke one first.", n)
 		}
 		return t.insertKey(k, hash)
-	})
+	}, k.Account)
 }
 
 // holdOwner keeps what a new key reaches from being deleted until it is written:

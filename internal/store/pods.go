@@ -126,5 +126,5 @@ func (db *DB) DeletePod(ctx context.Context, scope openmail.Scope, pod string, a
 		}
 		return t.each([]any{pod}, "delete from pod where id = $1").
 			then([]any{micros(at), account, pod}, "update api_key set revoked_at = $1 where account_id = $2 and pod_id = $3 and revoked_at = 0").err
-	})
+	}, scope.Account)
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"syscall"
 
@@ -21,10 +22,11 @@ var errClosed = openmail.Errorf(openmail.CodeUnavailable, "the store is closed")
 
 // unit is what one caller wants written: all of it, or nothing.
 type unit struct {
-	do      func(*tx) error
-	started atomic.Bool // taken by the writer, or given up by its caller: whoever is first
-	err     error
-	done    chan struct{}
+	do       func(*tx) error
+	accounts []string    // whose rows do takes
+	started  atomic.Bool // taken by the writer, or given up by its caller: whoever is first
+	err      error
+	done     chan struct{}
 }
 
 // writer is the only one that writes. It puts the units of callers that wait
@@ -58,9 +60,11 @@ func newWriter(ctx context.Context, db *DB) (*writer, error) {
 
 // write runs do in a transaction and returns once that is on disk, or was
 // rolled back. do may be run more than once, each time on a transaction that
-// knows nothing of the time before: it must set what it returns anew.
-func (w *writer) write(ctx context.Context, do func(*tx) error) error {
-	u := &unit{do: do, done: make(chan struct{})}
+// knows nothing of the time before: it must set what it returns anew. accounts
+// are those whose rows it takes: every group takes them first and in one order,
+// or two nodes would wait for each other.
+func (w *writer) write(ctx context.Context, do func(*tx) error, accounts ...string) error {
+	u := &unit{do: do, accounts: accounts, done: make(chan struct{})}
 	select {
 	case w.units <- u:
 	case <-ctx.Done():
@@ -193,7 +197,7 @@ var errSpoilt = errors.New("a unit of the group failed")
 // together runs the units one after the other without savepoints, for hardly
 // ever does one of them fail.
 func (w *writer) together(group []*unit) ([]func(), error) {
-	return w.transaction(func(t *tx) error {
+	return w.transaction(group, func(t *tx) error {
 		for _, u := range group {
 			t.wrote = false
 			u.err = u.do(t)
@@ -220,7 +224,7 @@ func foreseen(err error) bool {
 // apart runs each unit under a savepoint of its own, so that one that fails
 // leaves its neighbours as they are.
 func (w *writer) apart(group []*unit) ([]func(), error) {
-	return w.transaction(func(t *tx) error {
+	return w.transaction(group, func(t *tx) error {
 		for _, u := range group {
 			if err := t.savepoint(u); err != nil {
 				return err
@@ -248,7 +252,7 @@ func (t *tx) savepoint(u *unit) error {
 }
 
 // transaction returns the hooks to be run now that it is committed.
-func (w *writer) transaction(do func(*tx) error) ([]func(), error) {
+func (w *writer) transaction(group []*unit, do func(*tx) error) ([]func(), error) {
 	if broken := w.broken.Load(); broken != nil {
 		return nil, *broken
 	}
@@ -256,7 +260,11 @@ func (w *writer) transaction(do func(*tx) error) ([]func(), error) {
 	if err := t.run(w.dialect.begin); err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
-	if err := do(t); err != nil {
+	err := t.takeAccounts(group)
+	if err == nil {
+		err = do(t)
+	}
+	if err != nil {
 		return nil, errors.Join(err, t.run("rollback"))
 	}
 	if err := t.run("commit"); err != nil {
@@ -264,6 +272,27 @@ func (w *writer) transaction(do func(*tx) error) ([]func(), error) {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	return t.hooks, nil
+}
+
+// takeAccounts holds the rows of the accounts that a group names. No account is
+// ever deleted.
+func (t *tx) takeAccounts(group []*unit) error {
+	if t.w.dialect.single {
+		return nil
+	}
+	var all []string
+	for _, u := range group {
+		all = append(all, u.accounts...)
+	}
+	slices.Sort(all)
+	for _, account := range slices.Compact(all) {
+		var id string
+		err := t.row("select id from account where id = $1"+t.w.dialect.lockOf("account"), []any{account}, &id)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("take the accounts: %w", err)
+		}
+	}
+	return nil
 }
 
 // class makes of an error what its callers are told. After a failed fsync

@@ -1,0 +1,144 @@
+package store_test
+
+import (
+	"database/sql"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"openmail"
+	"openmail/internal/dispatch"
+)
+
+// nodes has two processes write to one database, each in its way, and returns
+// how often they waited for each other for good.
+func (h *house) nodes(t *testing.T, each ...func(*house, *sync.WaitGroup)) (deadlocks int) {
+	t.Helper()
+	var g sync.WaitGroup
+	var open []*house
+	for _, do := range each {
+		node := *h
+		node.DB = openStore(t, h.at)
+		open = append(open, &node)
+		do(&node, &g)
+	}
+	g.Wait()
+	for _, node := range open { // then PostgreSQL has counted
+		h.check(node.Close())
+	}
+	raw, err := sql.Open("pgx", h.at.database)
+	h.check(err)
+	defer raw.Close()
+	h.check(raw.QueryRowContext(t.Context(), "select deadlocks from pg_stat_database where datname = current_database()").Scan(&deadlocks))
+	return deadlocks
+}
+
+func TestTwoNodesTakeTheAccountsOfAMailInOneOrder(t *testing.T) {
+	h := newHouse(t, newDatabase(t))
+	one := h.inbox
+	h.account = h.addAccount()
+	h.scope = openmail.Scope{Account: h.account}
+	two := h.addInbox("joe")
+	filing := func(to ...openmail.Inbox) func(*house, *sync.WaitGroup) {
+		return func(node *house, g *sync.WaitGroup) {
+			for range 4 { // senders
+				g.Go(func() {
+					for range 10 {
+						if _, err := node.File(t.Context(), node.filing(mail{to: to})); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+		}
+	}
+	if n := h.nodes(t, filing(one, two), filing(two, one)); n > 0 {
+		t.Errorf("%d deadlocks", n)
+	}
+}
+
+func TestTwoNodesTakePodsInOneOrder(t *testing.T) {
+	h := newHouse(t, newDatabase(t))
+	pods := []openmail.Pod{h.addPod("one"), h.addPod("two"), h.addPod("three"), h.addPod("four")}
+	creating := func(name string) func(*house, *sync.WaitGroup) {
+		return func(node *house, g *sync.WaitGroup) {
+			for i, p := range pods {
+				g.Go(func() {
+					for n := range 20 {
+						node.addInboxIn(p.ID, fmt.Sprintf("%s%d-%d", name, i, n))
+					}
+				})
+			}
+		}
+	}
+	if n := h.nodes(t, creating("ann"), creating("bob")); n > 0 {
+		t.Errorf("%d deadlocks", n)
+	}
+}
+
+// Sockets of one account may be at two nodes: both get its events, and confirm
+// or lose them in an order of their own.
+func TestTwoNodesTakeTheEventsOfReceiptsInOneOrder(t *testing.T) {
+	h := newHouse(t, newDatabase(t))
+	h.sockets = true
+	var receipts []dispatch.Receipt
+	for range 100 {
+		e := h.event(h.file(mail{}).Event)
+		receipts = append(receipts, dispatch.Receipt{Account: h.account, Position: e.Position, PushedAt: time.Now(), At: time.Now()})
+	}
+	confirming := func(receipts []dispatch.Receipt) func(*house, *sync.WaitGroup) {
+		return func(node *house, g *sync.WaitGroup) {
+			g.Go(func() {
+				for range 5 {
+					for i := range receipts { // of a replay
+						receipts[i].Attempt++
+					}
+					if err := node.Confirm(t.Context(), openmail.Operator(), receipts); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+	}
+	backwards := slices.Clone(receipts)
+	slices.Reverse(backwards)
+	if n := h.nodes(t, confirming(receipts), confirming(backwards)); n > 0 {
+		t.Errorf("%d deadlocks", n)
+	}
+}
+
+// A mail that one node files while another deletes its inbox is refused, or goes
+// with the inbox.
+func TestNothingIsLeftOfAnInboxThatAnotherNodeDeletes(t *testing.T) {
+	h := newHouse(t, newDatabase(t))
+	var doomed []openmail.Inbox
+	for n := range 20 {
+		doomed = append(doomed, h.addInbox(fmt.Sprintf("joe%d", n)))
+	}
+	filing := func(node *house, g *sync.WaitGroup) {
+		for _, in := range doomed {
+			g.Go(func() {
+				for range 20 {
+					if _, err := node.File(t.Context(), node.filing(mail{to: []openmail.Inbox{in}})); err != nil {
+						return // it is gone
+					}
+				}
+			})
+		}
+	}
+	deleting := func(node *house, g *sync.WaitGroup) {
+		g.Go(func() {
+			for _, in := range doomed {
+				node.check(node.DeleteInbox(t.Context(), node.scope, in.ID, time.Now()))
+			}
+		})
+	}
+	deadlocks := h.nodes(t, filing, deleting)
+	events, _, err := h.Events(t.Context(), h.scope, dispatch.Filter{}, 0, 100)
+	h.check(err)
+	if deadlocks > 0 || len(events) > 0 {
+		t.Errorf("%d deadlocks, and %d events are left", deadlocks, len(events))
+	}
+}
