@@ -662,6 +662,35 @@ func TestARetryGoesToTheWebhookThatTheInboxHasByThen(t *testing.T) {
 	})
 }
 
+func TestWhatWaitsBehindAnEndpointThatHangsIsPostedOnceItsInboxHasItsOwn(t *testing.T) {
+	hang := func(_ context.Context, p dispatch.Post) openmail.Attempt {
+		if p.Endpoint.Inbox == "" {
+			time.Sleep(15 * time.Second)
+			return openmail.Attempt{Outcome: openmail.OutcomeError}
+		}
+		return openmail.Attempt{Outcome: openmail.OutcomeDelivered}
+	}
+	bubble(t, hang, func(t *testing.T, w *world) {
+		whole := w.account(true)
+		scope := openmail.Scope{Account: whole.Account}
+		in := w.inboxOf(whole.Account, "own")
+		e, err := w.db.Endpoint(t.Context(), scope, in.ID)
+		check(t, err)
+		check(t, w.db.DeleteEndpoint(t.Context(), scope, in.ID))
+		for range 100 {
+			w.mail(whole)
+		}
+		filed := w.mail(in)
+		time.Sleep(time.Minute) // by now the account's is only probed
+		check(t, w.db.PutEndpoint(t.Context(), scope, e))
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if d := w.delivery(in, filed.Event); d.State != openmail.StateDelivered {
+			t.Errorf("it still waits: %+v", d)
+		}
+	})
+}
+
 func TestASocketComesBeforeAnInboxesWebhook(t *testing.T) {
 	bubble(t, status(200), func(t *testing.T, w *world) {
 		in := w.inboxOf(w.account(true).Account, "own")

@@ -77,7 +77,7 @@ func (db *DB) PutEndpoint(ctx context.Context, scope openmail.Scope, e openmail.
 	if !scope.Covers(e.Account, "", "") {
 		return notFound("account")
 	}
-	return db.w.write(ctx, func(t *tx) error {
+	err := db.w.write(ctx, func(t *tx) error {
 		if e.Inbox != "" { // it stays until this is written, or takes it along
 			var id string
 			if err := t.row("select id from inbox where id = $1 and account_id = $2"+t.w.dialect.lockOf("inbox"), []any{e.Inbox, e.Account}, &id); err != nil {
@@ -86,6 +86,42 @@ func (db *DB) PutEndpoint(ctx context.Context, scope openmail.Scope, e openmail.
 		}
 		return db.putEndpoint(t, e)
 	}, e.Account)
+	if err != nil || e.Inbox == "" || !e.Enabled {
+		return err
+	}
+	if err := db.takeOver(ctx, e); err != nil { // the account's lane moves them, when it comes to them
+		db.cfg.Logger.Warn("store.take_over", "inbox", e.Inbox, "error", err)
+	}
+	return nil
+}
+
+// takeOver gives an inbox's lane what of its events waits for a post in the
+// account's: the endpoint there may be why it waits, and let it wait for hours.
+func (db *DB) takeOver(ctx context.Context, e openmail.Endpoint) error {
+	type waiting struct{ due, seq int64 }
+	var all []waiting
+	for from := int64(1); ; from = all[len(all)-1].due {
+		rows, err := db.query(ctx, `select due_at, seq from event
+			where account_id = $1 and lane = '' and state = 'due' and due_at > 0 and due_at >= $2 and inbox_id = $3 order by due_at limit $4`,
+			e.Account, from, e.Inbox, sweepBatch)
+		if err != nil {
+			return err
+		}
+		if all, err = collect(rows, func(s scanner) (w waiting, err error) { return w, s.Scan(&w.due, &w.seq) }); err != nil || len(all) == 0 {
+			return err
+		}
+		err = db.w.write(ctx, func(t *tx) error {
+			for _, w := range all {
+				if _, err := t.exec("update event set lane = $1 where account_id = $2 and seq = $3 and lane = '' and state = 'due'", e.Inbox, e.Account, w.seq); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, e.Account)
+		if err != nil || len(all) < sweepBatch {
+			return err
+		}
+	}
 }
 
 func (db *DB) putEndpoint(t *tx, e openmail.Endpoint) error {
