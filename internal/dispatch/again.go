@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"time"
 
 	"openmail"
 )
@@ -34,8 +35,12 @@ func (a *Again) Redeliver(ctx context.Context, scope openmail.Scope, event strin
 }
 
 // RedeliverAll sends again what the filter matches, oldest first, and returns
-// how many events those were.
+// how many events those were. What happens while it does is on its way for the
+// first time, and left alone.
 func (a *Again) RedeliverAll(ctx context.Context, scope openmail.Scope, f Filter) (count int, err error) {
+	if now := time.Now().Add(time.Microsecond); f.Until.IsZero() || f.Until.After(now) {
+		f.Until = now // does not include the moment itself
+	}
 	var after openmail.Position
 	for {
 		again, err := a.page(ctx, scope, f, after, redeliverPage)

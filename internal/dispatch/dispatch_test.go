@@ -499,6 +499,45 @@ func TestAnEventIsSentAgainWhenItsOwnerAsks(t *testing.T) {
 	})
 }
 
+// meanwhile is a log in which an event is written while others are sent again.
+type meanwhile struct {
+	dispatch.Receipts
+	more func()
+}
+
+func (m meanwhile) Redeliver(ctx context.Context, scope openmail.Scope, f dispatch.Filter, after openmail.Position, limit int, l dispatch.Listening) ([]openmail.Event, error) {
+	again, err := m.Receipts.Redeliver(ctx, scope, f, after, limit, l)
+	m.more()
+	return again, err
+}
+
+func TestWhatHappensWhileEventsAreSentAgainIsNotSentTwice(t *testing.T) {
+	bubble(t, status(200), func(t *testing.T, w *world) {
+		in := w.account(true)
+		w.mail(in)
+		synctest.Wait()
+		more := 3
+		log := meanwhile{w.db, func() {
+			if more > 0 {
+				more--
+				time.Sleep(time.Second)
+				w.mail(in)
+				synctest.Wait()
+			}
+		}}
+		n, err := dispatch.NewAgain(log, w.listeners, w.d).RedeliverAll(t.Context(), openmail.Scope{Account: in.Account}, dispatch.Filter{})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		posted := map[string]int{}
+		for _, p := range w.endpoint.seen() {
+			posted[p.event]++
+		}
+		if n != 1 || err != nil || len(w.endpoint.seen()) != len(posted)+1 {
+			t.Errorf("%d were sent again, %v; posted %v", n, err, posted)
+		}
+	})
+}
+
 func TestManyDueEventsAreAllPostedOnce(t *testing.T) {
 	bubble(t, status(200), func(t *testing.T, w *world) {
 		in := w.account(true)
