@@ -142,7 +142,7 @@ func (db *DB) Find(ctx context.Context, scope openmail.Scope, event string) (p o
 // while there are more.
 func (db *DB) After(ctx context.Context, scope openmail.Scope, after openmail.Position, limit int) ([]openmail.Event, error) {
 	if scope.WholeAccount() {
-		if events, ok := db.tail.after(scope.Account, after, limit); ok && (db.dialect.single || len(events) > 0) {
+		if events, ok := db.tail.after(scope.Account, after, limit); ok && (db.dialect.single || fresh(events)) {
 			return events, nil
 		}
 	}
@@ -153,6 +153,15 @@ func (db *DB) After(ctx context.Context, scope openmail.Scope, after openmail.Po
 		return nil, fmt.Errorf("read the event log: %w", err)
 	}
 	return db.events(ctx, rows)
+}
+
+// freshFor is how long the tail is believed where others write too: it does not
+// hear of what they delete, or of their attempts.
+const freshFor = 5 * time.Second
+
+// fresh reports whether there are events, all of them of just now.
+func fresh(events []openmail.Event) bool {
+	return len(events) > 0 && time.Since(events[0].OccurredAt) < freshFor
 }
 
 // Event implements dispatch.Journal.

@@ -142,3 +142,24 @@ func TestNothingIsLeftOfAnInboxThatAnotherNodeDeletes(t *testing.T) {
 		t.Errorf("%d deadlocks, and %d events are left", deadlocks, len(events))
 	}
 }
+
+// What another node has deleted is in this one's memory for a moment at most.
+func TestAReplayHasNothingThatAnotherNodeDeletedLongAgo(t *testing.T) {
+	h := newHouse(t, newDatabase(t))
+	h.sockets = true
+	var last string
+	for range 3 {
+		f := h.filing(mail{})
+		f.Copies[0].Message.CreatedAt = time.Now().Add(-time.Minute)
+		filed, err := h.File(t.Context(), f)
+		h.check(err)
+		last = filed[0].Message
+	}
+	h.nodes(t, func(node *house, _ *sync.WaitGroup) {
+		node.check(node.DeleteMessage(t.Context(), node.scope, last))
+	})
+	replayed, err := h.After(t.Context(), h.scope, 0, 10)
+	if len(replayed) != 2 || err != nil {
+		t.Errorf("%d events, %v; want 2", len(replayed), err)
+	}
+}
