@@ -14,6 +14,9 @@ import (
 const (
 	maxLocal = 64
 	maxAddr  = 254
+	// maxDomain is what is made ASCII at all: that takes time by the square
+	// of what there is, and no character of such a name is less than one.
+	maxDomain = 4 * maxAddr
 )
 
 // parseAddress reads one address as a person or a program writes it: bare, in
@@ -77,7 +80,7 @@ func unquote(name string) (string, bool) {
 // dot-atom of ASCII before the @, and a domain name behind it.
 func canonical(addr string) (string, bool) {
 	local, domain, ok := cutLast(addr, "@")
-	if !ok || !dotAtom(local) {
+	if !ok || !dotAtom(local) || len(domain) > maxDomain {
 		return "", false
 	}
 	domain, err := idna.Lookup.ToASCII(domain)

@@ -78,6 +78,18 @@ func TestAddressesAreReadAsTheyAreWritten(t *testing.T) {
 	}
 }
 
+// A stranger's From has whatever domain he likes, and so has a client's cc.
+func TestADomainThatCannotBeOneCostsNothing(t *testing.T) {
+	var b strings.Builder
+	for i := range 100_000 {
+		b.WriteRune(rune(0x4e00 + i%20_000))
+	}
+	start := time.Now()
+	if addr, ok := canonical("a@" + b.String()); ok || time.Since(start) > time.Second {
+		t.Errorf("%.20s, %v after %v", addr, ok, time.Since(start))
+	}
+}
+
 func TestDecideIsATable(t *testing.T) {
 	began := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
