@@ -115,10 +115,12 @@ func (m *Mailbox) domain(name string) (string, error) {
 	if name == "" && len(m.c.Domains) > 0 {
 		return m.c.Domains[0], nil
 	}
-	ascii, err := idna.Lookup.ToASCII(name)
-	for _, d := range m.c.Domains {
-		if err == nil && d == ascii {
-			return d, nil
+	if len(name) <= 4*maxDomain { // more takes time by the square of its length
+		ascii, err := idna.Lookup.ToASCII(name)
+		for _, d := range m.c.Domains {
+			if err == nil && d == ascii {
+				return d, nil
+			}
 		}
 	}
 	return "", openmail.FieldErrorf(openmail.CodeInvalidDomain, "domain", "This server receives mail for %s only.", strings.Join(m.c.Domains, ", "))

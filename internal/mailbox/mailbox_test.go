@@ -3,6 +3,7 @@ package mailbox
 import (
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"openmail"
@@ -22,6 +23,17 @@ func TestMailboxNameKeepsTheRules(t *testing.T) {
 		if name := randomName(); !validName(name) || len(name) != 8 {
 			t.Fatalf("random name %q", name)
 		}
+	}
+}
+
+func TestADomainThatCannotBeOursCostsNothing(t *testing.T) {
+	var b strings.Builder
+	for i := range 100_000 {
+		b.WriteRune(rune(0x4e00 + i%20_000))
+	}
+	start := time.Now()
+	if _, err := New(Config{Domains: []string{"openmail.test"}}).domain(b.String()); openmail.CodeOf(err) != openmail.CodeInvalidDomain || time.Since(start) > time.Second {
+		t.Errorf("%v after %v", err, time.Since(start))
 	}
 }
 
