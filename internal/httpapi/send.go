@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -132,16 +134,16 @@ func unread(err error) error {
 
 // mailBody is a mail in JSON. Fields that are not known are passed over.
 type mailBody struct {
-	To           *string              `json:"to"`
-	Subject      *string              `json:"subject"`
-	Body         *string              `json:"body"`
-	BodyHTML     *string              `json:"bodyHtml"`
-	ThreadID     *string              `json:"threadId"`
-	ReplyTo      *string              `json:"replyTo"`
-	IncludeQuote *bool                `json:"includeQuote"`
-	CC           oneOrMore            `json:"cc"`
-	BCC          any                  `json:"bcc"`
-	Attachments  []api.SendAttachment `json:"attachments"`
+	To           *string                 `json:"to"`
+	Subject      *string                 `json:"subject"`
+	Body         *string                 `json:"body"`
+	BodyHTML     *string                 `json:"bodyHtml"`
+	ThreadID     *string                 `json:"threadId"`
+	ReplyTo      *string                 `json:"replyTo"`
+	IncludeQuote *bool                   `json:"includeQuote"`
+	CC           oneOrMore               `json:"cc"`
+	BCC          json.RawMessage         `json:"bcc"`
+	Attachments  few[api.SendAttachment] `json:"attachments"`
 }
 
 // oneOrMore is a list of texts, or one alone.
@@ -152,7 +154,33 @@ func (l *oneOrMore) UnmarshalJSON(b []byte) error {
 		*l = oneOrMore{""}
 		return json.Unmarshal(b, &(*l)[0])
 	}
-	return json.Unmarshal(b, (*[]string)(l))
+	return json.Unmarshal(b, (*few[string])(l))
+}
+
+// maxItems is more than any list of a mail may have, which outgoing checks.
+const maxItems = 101
+
+// few is a list of which no more than maxItems are read: an item of two bytes
+// may take fifty in memory.
+type few[T any] []T
+
+func (l *few[T]) UnmarshalJSON(b []byte) error {
+	if len(b) == 0 || b[0] != '[' {
+		return json.Unmarshal(b, (*[]T)(l))
+	}
+	*l = nil
+	d := json.NewDecoder(bytes.NewReader(b))
+	if _, err := d.Token(); err != nil {
+		return err
+	}
+	for d.More() && len(*l) < maxItems {
+		var item T
+		if err := d.Decode(&item); err != nil {
+			return err
+		}
+		*l = append(*l, item)
+	}
+	return nil
 }
 
 func readJSON(r io.Reader) (outgoing.Request, error) {
@@ -167,9 +195,7 @@ func readJSON(r io.Reader) (outgoing.Request, error) {
 		}
 		return outgoing.Request{}, err
 	}
-	switch list, isList := b.BCC.([]any); {
-	case b.BCC == nil, b.BCC == any(""), isList && len(list) == 0:
-	default:
+	if bcc := bytes.Join(bytes.Fields(b.BCC[:min(len(b.BCC), 100)]), nil); !slices.Contains([]string{"", "null", `""`, "[]"}, string(bcc)) {
 		return outgoing.Request{}, noBCC()
 	}
 	m := outgoing.Request{

@@ -3,6 +3,8 @@ package httpapi
 import (
 	"fmt"
 	"io"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,3 +95,18 @@ func TestMailsThatAreHandedInTakeABoundedAmountOfMemory(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { return len(b), nil }
+
+// What a list of next to nothing says is counted in the bytes that it came in,
+// not in what is made of them.
+func TestALongListTakesNoMoreMemoryThanItsBytes(t *testing.T) {
+	for list, item := range map[string]string{"bcc": "0", "cc": `""`, "attachments": "{}"} {
+		text := `{"` + list + `":[` + strings.Repeat(item+",", 1_000_000) + item + `]}`
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := readJSON(strings.NewReader(text))
+		runtime.ReadMemStats(&after)
+		if n := int(after.TotalAlloc-before.TotalAlloc) / len(text); n > 10 {
+			t.Errorf("%s: %d bytes for each (%v)", list, n, err)
+		}
+	}
+}
