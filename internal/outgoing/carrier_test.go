@@ -79,6 +79,47 @@ func TestADeliveryThatWasNotWrittenDownIsMadeOnce(t *testing.T) {
 	})
 }
 
+// A crash between the report and its record makes a second report, of the same
+// bytes, also where it tells that the mail was given up.
+func TestAReportThatWasNotWrittenDownIsFiledOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &remote{answer: says(outgoing.FateDeferred, 451, "4.7.1", "greylisted")}
+		w := newWorld(t, r)
+		w.start()
+		sent := w.send(w.letter("a@other.test"))
+		time.Sleep(5*24*time.Hour - time.Minute)
+		synctest.Wait()
+		w.halt()
+		w.queue = &unreported{Queue: w.db}
+		w.build()
+		w.start()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		w.halt()
+		tried := w.message(sent.Message).Deliveries[0].Attempts
+		w.queue = w.db
+		w.build()
+		w.start()
+		defer w.halt()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		all := w.messages(w.jane)
+		if len(all) != 2 || tried < 15 || !strings.Contains(all[1].BodyText, "tried for 5 days") {
+			t.Errorf("jane has %d mails after %d attempts: %+v", len(all), tried, all)
+		}
+	})
+}
+
+// unreported is a queue whose process dies before a report is settled.
+type unreported struct{ outgoing.Queue }
+
+func (q unreported) SettleMail(ctx context.Context, scope openmail.Scope, c outgoing.Claimed, settled []outgoing.Settled, at time.Time) error {
+	if settled[0].State == openmail.StatusFailed {
+		return errors.New("killed")
+	}
+	return q.Queue.SettleMail(ctx, scope, c, settled, at)
+}
+
 // forgetful is a queue whose process dies before anything is settled.
 type forgetful struct{ outgoing.Queue }
 

@@ -70,7 +70,8 @@ func (r report) text() string {
 	}
 	text := "Your message was not delivered to " + d.Recipient + ".\n"
 	if expired(d.Enhanced) {
-		text += "It was tried " + strconv.Itoa(d.Attempts) + " times, and is given up now.\n"
+		// Not how often: each claim counts, also one that is made for the report.
+		text += "It was tried for " + strconv.Itoa(int(d.LastAt.Sub(d.Began)/(24*time.Hour))) + " days, and is given up now.\n"
 	}
 	return text + why + ":\n\n" + strings.TrimSpace(codes(d)+" "+oneLine(d.Answer)) + "\n"
 }
