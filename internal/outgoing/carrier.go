@@ -29,8 +29,11 @@ const (
 	Patience = 5 * time.Minute
 	// lookEvery is how often the queue is looked at for what other processes
 	// put there, and for what nobody told of.
-	lookEvery    = 30 * time.Second
-	lookLimit    = 500 // domains of one look
+	lookEvery = 30 * time.Second
+	lookLimit = 500 // domains of one look
+	// afterError is how long to wait until what the database did not do is
+	// asked of it again.
+	afterError   = 5 * time.Second
 	resumeBatch  = 500
 	stopPatience = 15 * time.Second
 )
@@ -393,12 +396,16 @@ func (c *Carrier) tell(ctx context.Context, claimed Claimed, d Due) error {
 }
 
 // untilNone puts deliveries into the queue, a batch at a time, until none is
-// left.
+// left: nobody else looks for them before the next start.
 func (c *Carrier) untilNone(ctx context.Context, put func(ctx context.Context, scope openmail.Scope, at time.Time, limit int) ([]string, error)) {
 	for ctx.Err() == nil {
 		domains, err := put(ctx, openmail.Operator(), time.Now(), resumeBatch)
-		if err != nil && ctx.Err() == nil {
-			c.Logger.Error("mail.resume", "error", err)
+		if err != nil {
+			if ctx.Err() == nil {
+				c.Logger.Error("mail.resume", "error", err)
+			}
+			rest(ctx, afterError)
+			continue
 		}
 		if len(domains) == 0 {
 			return
@@ -406,6 +413,16 @@ func (c *Carrier) untilNone(ctx context.Context, put func(ctx context.Context, s
 		for _, domain := range domains {
 			c.Wake(domain)
 		}
+	}
+}
+
+// rest waits, unless ctx ends.
+func rest(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
 	}
 }
 

@@ -309,6 +309,47 @@ func TestMailWithoutAWayOutWaitsVisiblyUntilThereIsOne(t *testing.T) {
 	})
 }
 
+// A database that fails for a moment at the start leaves nothing to wait for the
+// next one.
+func TestMailThatWaitedIsTakenUpAlsoAfterAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		sent := w.send(w.letter("a@other.test"))
+		w.remote = &remote{answer: accepts}
+		f := &failing{Queue: w.db, Held: w.db}
+		w.queue, w.held = f, f
+		w.build()
+		w.start()
+		defer w.halt()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if m := w.message(sent.Message); m.Status != openmail.StatusSent || f.recovers != 2 {
+			t.Errorf("%+v", m.Deliveries)
+		}
+	})
+}
+
+// failing is a queue of which the first look at what was left fails.
+type failing struct {
+	outgoing.Queue
+	outgoing.Held
+	recovers, resumes int
+}
+
+func (f *failing) RecoverMail(ctx context.Context, scope openmail.Scope, at time.Time, limit int) ([]string, error) {
+	if f.recovers++; f.recovers == 1 {
+		return nil, errors.New("not now")
+	}
+	return f.Queue.RecoverMail(ctx, scope, at, limit)
+}
+
+func (f *failing) ResumeMail(ctx context.Context, scope openmail.Scope, at time.Time, limit int) ([]string, error) {
+	if f.resumes++; f.resumes == 1 {
+		return nil, errors.New("not now")
+	}
+	return f.Held.ResumeMail(ctx, scope, at, limit)
+}
+
 func TestASlowDomainHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &remote{answer: func(ctx context.Context, p outgoing.Parcel) outgoing.Answer {

@@ -81,6 +81,8 @@ type world struct {
 	carrier  *outgoing.Carrier
 	remote   *remote // nil: no way to other domains
 	queue    outgoing.Queue
+	held     outgoing.Held
+	mails    outgoing.Mails
 	scope    openmail.Scope
 	jane     openmail.Inbox
 	settings outgoing.Config
@@ -104,7 +106,7 @@ func newWorld(t *testing.T, r *remote) *world {
 	check(t, err)
 	db, err := store.Open(context.Background(), store.Config{Dir: dir, Blobs: blobs, FileKey: make([]byte, 32), Links: api.Links{PublicURL: "http://test"}})
 	check(t, err)
-	w := &world{t: t, db: db, remote: r, queue: db}
+	w := &world{t: t, db: db, remote: r, queue: db, held: db, mails: db}
 	listeners := dispatch.NewListeners()
 	w.intake = intake.New(intake.Config{
 		Store: db, Quarantine: db, Bell: quiet{}, Dispatcher: quiet{}, Listening: listeners.Wanted,
@@ -131,7 +133,7 @@ func (w *world) build() {
 		transport = w.remote
 	}
 	w.carrier = outgoing.NewCarrier(outgoing.CarrierConfig{
-		Queue: w.queue, Held: w.db, Mails: w.db, Local: w.intake, Transport: transport, Ours: ours, Hostname: "mx." + home, Logger: slog.New(slog.DiscardHandler), MaxHeld: w.maxHeld,
+		Queue: w.queue, Held: w.held, Mails: w.mails, Local: w.intake, Transport: transport, Ours: ours, Hostname: "mx." + home, Logger: slog.New(slog.DiscardHandler), MaxHeld: w.maxHeld,
 	})
 	w.settings = outgoing.Config{
 		Inboxes: w.db, Store: w.db, Quotas: w.db, Ours: ours, Relayed: transport != nil, Wake: w.carrier.Wake, MaxBytes: 36 << 20,
