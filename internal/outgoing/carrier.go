@@ -224,10 +224,7 @@ func (c *Carrier) carry(ctx context.Context, domain string) {
 		return
 	}
 	settled := c.work(ctx, claimed)
-	// What was done is written, even at the end of the process: the remote
-	// server has said its word.
-	if err := c.Queue.SettleMail(context.WithoutCancel(ctx), openmail.Operator(), claimed, settled, time.Now()); err != nil {
-		c.Logger.Error("mail.settle", "message", claimed.Message.ID, "error", err)
+	if !c.settle(ctx, claimed, settled, start.Add(Lease)) {
 		return
 	}
 	for _, s := range settled {
@@ -236,6 +233,22 @@ func (c *Carrier) carry(ctx context.Context, domain string) {
 		}
 	}
 	c.log(ctx, claimed, settled, start)
+}
+
+// settle writes what was done, even at the end of the process: the remote server
+// has said its word. What the database does not take is given to it again while
+// the lease lasts, since the mail would be offered again after it.
+func (c *Carrier) settle(ctx context.Context, claimed Claimed, settled []Settled, until time.Time) bool {
+	for {
+		err := c.Queue.SettleMail(context.WithoutCancel(ctx), openmail.Operator(), claimed, settled, time.Now())
+		if err == nil {
+			return true
+		}
+		c.Logger.Error("mail.settle", "message", claimed.Message.ID, "error", err)
+		if rest(ctx, afterError); ctx.Err() != nil || time.Now().After(until) {
+			return false
+		}
+	}
 }
 
 // work sees to what was claimed, once there is room for its mail. The lease

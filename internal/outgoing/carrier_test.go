@@ -79,6 +79,38 @@ func TestADeliveryThatWasNotWrittenDownIsMadeOnce(t *testing.T) {
 	})
 }
 
+// What the other server has said is written as soon as the database can: else
+// the mail would go out once more.
+func TestAnAnswerIsWrittenDownAlsoAfterAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &remote{answer: accepts}
+		w := newWorld(t, r)
+		w.queue = &hiccup{Queue: w.db, left: 3}
+		w.build()
+		w.start()
+		defer w.halt()
+		sent := w.send(w.letter("a@other.test"))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if m := w.message(sent.Message); m.Status != openmail.StatusSent || len(r.seen()) != 1 {
+			t.Errorf("%d offers: %+v", len(r.seen()), m.Deliveries)
+		}
+	})
+}
+
+// hiccup is a queue that fails a few times to settle.
+type hiccup struct {
+	outgoing.Queue
+	left int
+}
+
+func (q *hiccup) SettleMail(ctx context.Context, scope openmail.Scope, c outgoing.Claimed, settled []outgoing.Settled, at time.Time) error {
+	if q.left--; q.left >= 0 {
+		return errors.New("not now")
+	}
+	return q.Queue.SettleMail(ctx, scope, c, settled, at)
+}
+
 // A crash between the report and its record makes a second report, of the same
 // bytes, also where it tells that the mail was given up.
 func TestAReportThatWasNotWrittenDownIsFiledOnce(t *testing.T) {
