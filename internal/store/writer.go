@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"openmail"
 )
@@ -32,6 +33,7 @@ type unit struct {
 // writer is the only one that writes. It puts the units of callers that wait
 // at the same time into one transaction, so that they share its fsync.
 type writer struct {
+	pool    *sql.DB // of which conn is the only one
 	conn    *sql.Conn
 	dialect dialect
 	units   chan *unit
@@ -51,7 +53,7 @@ func newWriter(ctx context.Context, db *DB) (*writer, error) {
 		return nil, err
 	}
 	w := &writer{
-		conn: conn, dialect: db.dialect, groups: &db.groups, tail: db.tail, fatal: db.fail,
+		pool: db.writers, conn: conn, dialect: db.dialect, groups: &db.groups, tail: db.tail, fatal: db.fail,
 		units: make(chan *unit, maxGroup), pauses: make(chan func()), stmts: map[string]*sql.Stmt{}, quit: make(chan struct{}), gone: make(chan struct{}),
 	}
 	go w.run()
@@ -97,10 +99,35 @@ func (u *unit) giveUp(why error) error {
 func (w *writer) close() error {
 	close(w.quit)
 	<-w.gone
+	if err := w.disconnect(); !errors.Is(err, sql.ErrConnDone) { // a server that is gone has closed it
+		return err
+	}
+	return nil
+}
+
+func (w *writer) disconnect() error {
 	for _, s := range w.stmts {
 		s.Close()
 	}
+	clear(w.stmts)
 	return w.conn.Close()
+}
+
+// reconnectWait is how long a new connection may take.
+const reconnectWait = 10 * time.Second
+
+// reconnect takes the place of a connection that is over, as all are when a
+// database server is started anew.
+func (w *writer) reconnect() error {
+	ctx, cancel := context.WithTimeout(context.Background(), reconnectWait)
+	defer cancel()
+	conn, err := w.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	_ = w.disconnect() // it is over already
+	w.conn = conn
+	return nil
 }
 
 // pause runs do on the writer's connection, between groups.
@@ -257,7 +284,11 @@ func (w *writer) transaction(group []*unit, do func(*tx) error) ([]func(), error
 		return nil, *broken
 	}
 	t := &tx{w: w}
-	if err := t.run(w.dialect.begin); err != nil {
+	err := t.run(w.dialect.begin)
+	if err != nil && !w.dialect.single && w.reconnect() == nil {
+		err = t.run(w.dialect.begin)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
 	err := t.takeAccounts(group)
