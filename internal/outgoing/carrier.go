@@ -262,11 +262,11 @@ func (c *Carrier) work(ctx context.Context, claimed Claimed) []Settled {
 	}
 	defer c.room.Release(size)
 	raw, err := c.Mails.MailBytes(ctx, openmail.Operator(), claimed.Message.ID)
-	if err != nil {
-		if ctx.Err() == nil {
-			c.Logger.Error("mail.read", "message", claimed.Message.ID, "error", err)
-		}
+	if ctx.Err() != nil {
 		return postponed(claimed)
+	}
+	if err != nil {
+		c.Logger.Error("mail.read", "message", claimed.Message.ID, "error", err)
 	}
 	claimed.Raw = raw
 	return append(c.report(ctx, claimed), c.attempt(ctx, claimed)...)
@@ -312,6 +312,8 @@ func (c *Carrier) offer(ctx context.Context, p Parcel) []Answer {
 	defer cancel()
 	var answers []Answer
 	switch {
+	case p.Mail == nil: // which may be so for good: it counts, and ends with patience
+		answers = slices.Repeat([]Answer{failure("The server could not read the mail.")}, len(p.To))
 	case c.Ours(p.Domain):
 		answers = c.local(ctx, p)
 	case c.Transport == nil:

@@ -341,6 +341,37 @@ func TestMailWithoutAWayOutWaitsVisiblyUntilThereIsOne(t *testing.T) {
 	})
 }
 
+// A mail whose bytes are damaged is not tried for ever, and its sender is told.
+func TestAMailThatCannotBeReadIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &remote{answer: accepts}
+		w := newWorld(t, r)
+		w.mails = unreadable{}
+		w.build()
+		w.start()
+		defer w.halt()
+		sent := w.send(w.letter("a@other.test"))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if m := w.message(sent.Message); m.Status != openmail.StatusPending || m.Deliveries[0].Attempts > 5 || m.Deliveries[0].Answer == "" {
+			t.Errorf("after an hour: %+v", m.Deliveries)
+		}
+		time.Sleep(6 * 24 * time.Hour)
+		synctest.Wait()
+		all := w.messages(w.jane)
+		if len(all) != 2 || all[0].Status != openmail.StatusFailed || !strings.Contains(all[1].BodyText, "a@other.test") || len(r.seen()) != 0 {
+			t.Errorf("%d offers: %+v", len(r.seen()), all)
+		}
+	})
+}
+
+// unreadable is a store whose disk is damaged.
+type unreadable struct{}
+
+func (unreadable) MailBytes(context.Context, openmail.Scope, string) ([]byte, error) {
+	return nil, errors.New("damaged")
+}
+
 // A database that fails for a moment at the start leaves nothing to wait for the
 // next one.
 func TestMailThatWaitedIsTakenUpAlsoAfterAnError(t *testing.T) {

@@ -130,7 +130,7 @@ const Lease = Patience + roomPatience + time.Minute
 type Claimed struct {
 	Message openmail.Message // without bodies
 	Inbox   openmail.Inbox   // the zero Inbox when it is gone
-	Raw     []byte           // the mail, once the carrier has read it
+	Raw     []byte           // the mail, once the carrier has read it; nil where it could not
 	Domain  string
 	Due     []Due
 	// More says that more of the domain is due by now.
