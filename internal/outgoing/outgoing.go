@@ -52,7 +52,7 @@ func New(c Config) *Outgoing { return &Outgoing{c} }
 // errors are openmail.CodeBadRequest, CodeMissingKey, CodeTooLarge,
 // CodeForbidden, CodeNotFound, CodeIdempotency, CodeSuppressed, CodeRateLimit.
 func (o *Outgoing) Send(ctx context.Context, scope openmail.Scope, r Request) (Sent, error) {
-	if err := scope.NeedInbox(r.Inbox); err != nil {
+	if err := o.need(ctx, scope, r.Inbox); err != nil {
 		return Sent{}, err
 	}
 	l, err := o.checked(r)
@@ -73,6 +73,16 @@ func (o *Outgoing) Send(ctx context.Context, scope openmail.Scope, r Request) (S
 		}
 	}
 	return sent, err
+}
+
+// need is the error for an inbox that the key does not reach, also where an old
+// answer waits for the request. Only of a pod it must be looked up.
+func (o *Outgoing) need(ctx context.Context, scope openmail.Scope, inbox string) error {
+	if scope.Pod == "" || scope.Inbox != "" {
+		return scope.NeedInbox(inbox)
+	}
+	_, err := o.c.Inboxes.Inbox(ctx, scope, inbox)
+	return err
 }
 
 // first sends what was not sent before.

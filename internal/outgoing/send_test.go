@@ -144,6 +144,21 @@ func TestAKeyStandsForOneMail(t *testing.T) {
 	}
 }
 
+func TestAKeyOfAnotherPodGetsNoOldAnswer(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.letter("a@b.test")
+	r.Key = "k"
+	w.send(r)
+	if sent, err := w.out.Send(t.Context(), w.scope.InPod("pod_other"), r); openmail.CodeOf(err) != openmail.CodeNotFound {
+		t.Errorf("%+v, %v", sent, err)
+	}
+	jane, err := w.db.Inbox(t.Context(), w.scope, w.jane.ID)
+	check(t, err)
+	if sent, err := w.out.Send(t.Context(), w.scope.InPod(jane.Pod), r); jane.Pod == "" || err != nil || !sent.Replayed {
+		t.Errorf("its own: %+v, %v", sent, err)
+	}
+}
+
 // suppress has an address refuse mail for good, as a server would.
 func (w *world) suppress(addr string) {
 	w.t.Helper()
