@@ -1,6 +1,7 @@
 package outgoing_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -84,6 +85,31 @@ func TestAReportOfAnotherServerFailsTheMailAndSuppressesItsRecipient(t *testing.
 			})
 		})
 	}
+}
+
+// A server may report while the conversation goes on, with the next server about
+// another recipient, say: the report is the later word.
+func TestAReportThatComesBeforeTheAnswerIsSettledCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w *world
+		r := &remote{answer: func(ctx context.Context, p outgoing.Parcel) outgoing.Answer {
+			w.reports(p.From, "", "Reporting-MTA: dns; mx.other.test\n\nFinal-Recipient: rfc822; bob@other.test\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 no such user\n")
+			return accepts(ctx, p)
+		}}
+		w = newWorld(t, r)
+		w.start()
+		defer w.halt()
+		l := w.letter("bob@other.test")
+		l.CC = []string{"amy@other.test"}
+		sent := w.send(l)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		m := w.message(sent.Message)
+		if d := m.Deliveries; m.Status != openmail.StatusFailed || d[0].State != openmail.StatusFailed || !strings.Contains(d[0].Answer, "no such user") || d[1].State != openmail.StatusSent || len(r.seen()) != 1 {
+			t.Errorf("%d offers: %s %+v", len(r.seen()), m.Status, d)
+		}
+		w.refused(openmail.CodeSuppressed, "to", w.letter("bob@other.test"))
+	})
 }
 
 func TestAReplyToTheAddressForReportsIsAMail(t *testing.T) {

@@ -206,12 +206,13 @@ func (db *DB) SentFrom(ctx context.Context, scope openmail.Scope, returnPath str
 }
 
 // bounced writes what another server reported of a message after it had taken
-// it. Whom the message did not name is nobody.
+// it, also before its answer is settled: that finds its lease gone then. Whom the
+// message did not name is nobody.
 func (t *tx) bounced(account string, b intake.Bounce, at time.Time) error {
 	for _, f := range b.Failed {
 		for _, recipient := range f.Recipients {
-			n, err := t.exec(`update mail_delivery set state = 'failed', due_at = 0, code = 0, enhanced = $1, answer = $2, last_at = $3
-				where message_id = $4 and lower(recipient) = $5 and state = 'sent'`, f.Enhanced, f.Text, micros(at), b.Message, recipient)
+			n, err := t.exec(`update mail_delivery set state = 'failed', due_at = 0, leased = 0, code = 0, enhanced = $1, answer = $2, last_at = $3
+				where message_id = $4 and lower(recipient) = $5 and (state = 'sent' or state = 'pending' and leased = 1)`, f.Enhanced, f.Text, micros(at), b.Message, recipient)
 			if err != nil {
 				return err
 			}
