@@ -291,7 +291,7 @@ func (w *writer) transaction(group []*unit, do func(*tx) error) ([]func(), error
 	if err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
-	err := t.takeAccounts(group)
+	err = t.takeAccounts(group)
 	if err == nil {
 		err = do(t)
 	}
