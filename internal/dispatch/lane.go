@@ -64,7 +64,12 @@ func lingering(ctx context.Context, patience time.Duration) (context.Context, co
 func (l *lane) wait(ctx context.Context, next time.Time) {
 	var due <-chan time.Time // of a lane that waits for its posts: never
 	if !next.IsZero() {
-		t := time.NewTimer(max(time.Until(next), 0))
+		left := time.Until(next)
+		if left <= 0 {
+			l.takeIn()
+			return
+		}
+		t := time.NewTimer(left)
 		defer t.Stop()
 		due = t.C
 	}
@@ -74,6 +79,18 @@ func (l *lane) wait(ctx context.Context, next time.Time) {
 	case <-due:
 	case e := <-l.done:
 		l.after(e)
+	}
+}
+
+// takeIn takes in the posts that have ended, and waits for nothing.
+func (l *lane) takeIn() {
+	for {
+		select {
+		case e := <-l.done:
+			l.after(e)
+		default:
+			return
+		}
 	}
 }
 

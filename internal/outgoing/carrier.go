@@ -135,7 +135,12 @@ func (c *Carrier) wait(ctx context.Context) {
 	c.mu.Lock()
 	next := c.next
 	c.mu.Unlock()
-	t := time.NewTimer(max(time.Until(next), 0))
+	left := time.Until(next)
+	if left <= 0 {
+		c.look(ctx)
+		return
+	}
+	t := time.NewTimer(left)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
