@@ -91,8 +91,9 @@ func (k *mailClaim) take(t *tx) error {
 	var message string
 	err := t.row("select message_id from mail_delivery where domain = $1 and due_at > 0 and due_at <= $2 order by due_at limit 1"+k.lock,
 		[]any{k.domain, k.at}, &message)
+	t.relane(k.domain)
 	if noRows(err) {
-		return t.relane(k.domain)
+		return nil
 	}
 	if err != nil {
 		return err
@@ -115,28 +116,44 @@ func (k *mailClaim) take(t *tx) error {
 			return err
 		}
 	}
-	if err := t.relane(k.domain); err != nil {
-		return err
-	}
 	return t.row("select exists (select 1 from mail_delivery where domain = $1 and due_at > 0 and due_at <= $2)", []any{k.domain, k.at}, &k.More)
 }
 
-// relane sets when a domain's lane is to be looked at. It takes the lane before
-// it looks at what is in it, so that whoever adds something at that moment
-// either is seen, or adds it afterwards.
-func (t *tx) relane(domain string) error {
-	if _, err := t.exec("update mail_lane set due_at = due_at where domain = $1", domain); err != nil {
-		return err
+// relane has a domain's lane looked at when the first in it is due. Lanes are
+// what mails of all accounts share: a group takes them at its end, each once and
+// in one order, or two nodes would wait for each other.
+func (t *tx) relane(domain string) { t.lanes = append(t.lanes, domain) }
+
+// setLanes does what relane was told.
+func (t *tx) setLanes() error {
+	slices.Sort(t.lanes)
+	for _, domain := range slices.Compact(t.lanes) {
+		if err := t.setLane(domain); err != nil {
+			return fmt.Errorf("set the lane of a domain: %w", err)
+		}
+	}
+	return nil
+}
+
+// setLane takes the lane before it looks at what is in it, so that whoever adds
+// something at that moment either is seen, or adds it afterwards.
+func (t *tx) setLane(domain string) error {
+	const upsert = "insert into mail_lane (domain, due_at) values ($1, $2) on conflict (domain) do update set due_at = "
+	if !t.w.dialect.single {
+		if _, err := t.exec(upsert+"mail_lane.due_at", domain, 0); err != nil {
+			return err
+		}
 	}
 	var due int64
 	if err := t.row("select coalesce(min(due_at), 0) from mail_delivery where domain = $1 and due_at > 0", []any{domain}, &due); err != nil {
 		return err
 	}
+	var err error
 	if due == 0 {
-		_, err := t.exec("delete from mail_lane where domain = $1", domain)
-		return err
+		_, err = t.exec("delete from mail_lane where domain = $1", domain)
+	} else {
+		_, err = t.exec(upsert+"excluded.due_at", domain, due)
 	}
-	_, err := t.exec("insert into mail_lane (domain, due_at) values ($1, $2) on conflict (domain) do update set due_at = excluded.due_at", domain, due)
 	return err
 }
 
@@ -148,11 +165,9 @@ func (db *DB) SettleMail(ctx context.Context, _ openmail.Scope, c outgoing.Claim
 				return err
 			}
 		}
-		if err := t.statusOf(c.Message.ID); err != nil {
-			return err
-		}
-		return t.relane(c.Domain)
-	})
+		t.relane(c.Domain)
+		return t.statusOf(c.Message.ID)
+	}, c.Message.Account)
 	if err != nil {
 		return fmt.Errorf("settle mail: %w", err)
 	}
@@ -272,9 +287,7 @@ func (t *tx) resume(condition string, at time.Time, limit int) (domains []string
 			where message_id = $2 and n = $3`, micros(at), o.message, o.n); err != nil {
 			return nil, err
 		}
-		if err := t.hasten(o.domain, micros(at)); err != nil {
-			return nil, err
-		}
+		t.relane(o.domain)
 		if !slices.Contains(domains, o.domain) {
 			domains = append(domains, o.domain)
 		}

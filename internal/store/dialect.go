@@ -31,9 +31,10 @@ type dialect struct {
 type fault int
 
 const (
-	faultOther fault = iota
-	faultFull        // no room; there may be some later
-	faultSync        // what was written may be lost
+	faultOther    fault = iota
+	faultFull           // no room; there may be some later
+	faultSync           // what was written may be lost
+	faultConflict       // another node's transaction stood in the way; run again
 )
 
 func sqliteDialect() dialect {
@@ -77,9 +78,15 @@ func postgresUnique(err error) bool {
 }
 
 func postgresClass(err error) fault {
-	// 53100 is disk_full; a server that fails an fsync stops by itself.
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "53100" {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return faultOther
+	}
+	switch e.Code {
+	case "53100": // disk_full; a server that fails an fsync stops by itself
 		return faultFull
+	case "40P01", "40001": // deadlock_detected, serialization_failure
+		return faultConflict
 	}
 	return faultOther
 }

@@ -3,6 +3,7 @@ package store_test
 import (
 	"database/sql"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"openmail"
 	"openmail/internal/dispatch"
+	"openmail/internal/outgoing"
 )
 
 // nodes has two processes write to one database, each in its way, and returns
@@ -161,5 +163,88 @@ func TestAReplayHasNothingThatAnotherNodeDeletedLongAgo(t *testing.T) {
 	replayed, err := h.After(t.Context(), h.scope, 0, 10)
 	if len(replayed) != 2 || err != nil {
 		t.Errorf("%d events, %v; want 2", len(replayed), err)
+	}
+}
+
+func TestTwoNodesTakeTheLanesOfDomainsInOneOrder(t *testing.T) {
+	h := newHouse(t, newDatabase(t))
+	sending := func(of house) func(*house, *sync.WaitGroup) {
+		return func(node *house, g *sync.WaitGroup) {
+			of.DB = node.DB
+			for range 10 { // senders, and carriers
+				g.Go(func() {
+					for range 10 {
+						of.sendAndCarry(t)
+					}
+				})
+			}
+		}
+	}
+	one := *h
+	h.account = h.addAccount()
+	h.scope = openmail.Scope{Account: h.account}
+	h.inbox = h.addInbox("joe")
+	if n := h.nodes(t, sending(one), sending(*h)); n > 0 {
+		t.Errorf("%d deadlocks", n)
+	}
+}
+
+// sendAndCarry sends a mail to six domains in any order, and carries what is due
+// to one of them.
+func (h *house) sendAndCarry(t *testing.T) {
+	var to []string
+	for _, i := range rand.Perm(6) {
+		to = append(to, fmt.Sprintf("x@d%d.test", i))
+	}
+	if _, err := h.AcceptMail(t.Context(), h.scope, h.acceptance("", to...)); err != nil {
+		t.Error(err)
+	}
+	now := time.Now().Add(time.Second)
+	c, err := h.ClaimMail(t.Context(), openmail.Operator(), to[0][2:], now)
+	if err == nil && len(c.Due) > 0 {
+		err = h.SettleMail(t.Context(), openmail.Operator(), c, became(c, outgoing.Next{State: openmail.StatusSent}, outgoing.Answer{}), now)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// The orders hold among ourselves. Whoever else writes may still stand in the
+// way: then PostgreSQL picks whom it turns back.
+func TestAGroupThatIsTurnedBackIsRunAgain(t *testing.T) {
+	h := newHouse(t, newDatabase(t))
+	h.check(h.Close())
+	raw, err := sql.Open("pgx", h.at.database)
+	h.check(err)
+	defer raw.Close()
+	var name string
+	h.check(raw.QueryRowContext(t.Context(), "select current_database()").Scan(&name))
+	_, err = raw.ExecContext(t.Context(), "alter database "+name+" set deadlock_timeout = '2s'") // of ours
+	h.check(err)
+	h.DB = openStore(t, h.at)
+	thread := h.accept(h.acceptance("", "x@d.test")).Thread
+
+	other, err := raw.Conn(t.Context())
+	h.check(err)
+	defer other.Close()
+	do := func(statement string, args ...any) {
+		_, err := other.ExecContext(t.Context(), statement, args...)
+		h.check(err)
+	}
+	do("set deadlock_timeout = '1h'") // it is never the one that is turned back
+	do("begin")
+	do("update thread set is_read = 1 where id = $1", thread)
+	a := h.acceptance("", "y@e.test")
+	a.Message.Thread, a.Reply = thread, true
+	sent := make(chan error, 1)
+	go func() { _, err := h.AcceptMail(t.Context(), h.scope, a); sent <- err }()
+	for waiting := 0; waiting == 0 && t.Context().Err() == nil; {
+		h.check(raw.QueryRowContext(t.Context(), "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'").Scan(&waiting))
+	}
+	do("update account set name = name where id = $1", h.account) // which the mail has taken
+	do("commit")
+	h.check(<-sent)
+	if n := len(h.claimMail("e.test", time.Now()).Due); n != 1 {
+		t.Errorf("%d deliveries are due", n)
 	}
 }

@@ -29,7 +29,7 @@ func (db *DB) AcceptMail(ctx context.Context, scope openmail.Scope, a outgoing.A
 	err = db.w.write(ctx, func(t *tx) error {
 		sent, err = w.accept(t, scope, a)
 		return err
-	})
+	}, m.Account)
 	if err != nil {
 		return outgoing.Sent{}, fmt.Errorf("accept the mail: %w", err)
 	}
@@ -150,21 +150,11 @@ func (t *tx) enqueue(m openmail.Message, queued []outgoing.Queued) error {
 			m.ID, n, q.Recipient, q.Domain, micros(m.CreatedAt), micros(q.Due), q.Note); err != nil {
 			return fmt.Errorf("queue the mail: %w", err)
 		}
-		if q.Due.IsZero() {
-			continue
-		}
-		if err := t.hasten(q.Domain, micros(q.Due)); err != nil {
-			return fmt.Errorf("queue the mail: %w", err)
+		if !q.Due.IsZero() {
+			t.relane(q.Domain)
 		}
 	}
 	return nil
-}
-
-// hasten sees to it that a domain's lane is looked at then at the latest.
-func (t *tx) hasten(domain string, due int64) error {
-	_, err := t.exec(`insert into mail_lane (domain, due_at) values ($1, $2) on conflict (domain) do update
-		set due_at = case when excluded.due_at < mail_lane.due_at then excluded.due_at else mail_lane.due_at end`, domain, due)
-	return err
 }
 
 // newestIDs is how many Message-IDs of a long thread a reply may need, beside

@@ -198,9 +198,9 @@ func (w *writer) commit(group []*unit) {
 		return
 	}
 	w.groups.observe(len(live))
-	hooks, err := w.together(live)
-	if errors.Is(err, errSpoilt) {
-		hooks, err = w.apart(live)
+	hooks, err := w.attempt(live)
+	for n := 1; err != nil && n < maxAttempts && w.fault(err) == faultConflict; n++ {
+		hooks, err = w.attempt(live)
 	}
 	if err != nil {
 		err = w.class(err)
@@ -214,6 +214,17 @@ func (w *writer) commit(group []*unit) {
 		}
 		close(u.done)
 	}
+}
+
+// maxAttempts is how often a group is run that loses against another node's.
+const maxAttempts = 5
+
+func (w *writer) attempt(group []*unit) ([]func(), error) {
+	hooks, err := w.together(group)
+	if errors.Is(err, errSpoilt) {
+		hooks, err = w.apart(group)
+	}
+	return hooks, err
 }
 
 // errSpoilt says that a unit failed after it had written, or in a way that
@@ -295,6 +306,9 @@ func (w *writer) transaction(group []*unit, do func(*tx) error) ([]func(), error
 	if err == nil {
 		err = do(t)
 	}
+	if err == nil {
+		err = t.setLanes()
+	}
 	if err != nil {
 		return nil, errors.Join(err, t.run("rollback"))
 	}
@@ -356,6 +370,7 @@ type tx struct {
 	w     *writer
 	wrote bool
 	hooks []func()
+	lanes []string // domains whose lanes are to be set
 }
 
 // committed has f run by the writer once the transaction is on disk, before
