@@ -150,9 +150,7 @@ func (db *DB) DeleteInbox(ctx context.Context, scope openmail.Scope, id string, 
 			return orNotFound(err, "inbox")
 		}
 		t.forget(account)
-		return t.each([]any{id},
-			"delete from attempt where event_id in (select event_id from message where inbox_id = $1)",
-			"delete from event where id in (select event_id from message where inbox_id = $1)",
+		return t.each([]any{id}, deleteEvents("select event_id from message where inbox_id = $1")...).then([]any{id},
 			"delete from attachment_text where message_id in (select id from message where inbox_id = $1)",
 			"delete from mail_delivery where message_id in (select id from message where inbox_id = $1)",
 			"delete from message where inbox_id = $1",

@@ -122,13 +122,14 @@ func (db *DB) Head(ctx context.Context, scope openmail.Scope) (p openmail.Positi
 // Find returns the position of an event. The error, openmail.CodeNotFound,
 // names the oldest event that is still there.
 func (db *DB) Find(ctx context.Context, scope openmail.Scope, event string) (p openmail.Position, err error) {
-	q := newQuery("select e.seq from event e where e.id = ").arg(event).inLog(scope)
-	err = db.row(ctx, q.text(), q.args, &p)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return p, err
+	for _, table := range []string{"event", "event_gone"} {
+		q := newQuery("select e.seq from " + table + " e where e.id = ").arg(event).inLog(scope)
+		if err = db.row(ctx, q.text(), q.args, &p); !errors.Is(err, sql.ErrNoRows) {
+			return p, err
+		}
 	}
 	var oldest string
-	q = newQuery("select e.id from event e").ofLog(scope).and(" order by e.seq limit 1")
+	q := newQuery("select e.id from event e").ofLog(scope).and(" order by e.seq limit 1")
 	if err := db.row(ctx, q.text(), q.args, &oldest); errors.Is(err, sql.ErrNoRows) {
 		return 0, openmail.Errorf(openmail.CodeNotFound, "unknown event id, and there are no events stored")
 	} else if err != nil {

@@ -269,7 +269,7 @@ func (db *DB) DeleteMessage(ctx context.Context, scope openmail.Scope, id string
 		}
 		t.forget(account)
 		return t.each([]any{id}, deleteMessage()...).
-			then([]any{event}, "delete from attempt where event_id = $1", "delete from event where id = $1").
+			then([]any{event}, deleteEvents("$1")...).
 			then([]any{thread}, afterRemoval()...).err
 	})
 }
@@ -399,13 +399,19 @@ func (db *DB) TrashThread(ctx context.Context, scope openmail.Scope, thread stri
 			return err
 		}
 		t.forget(account)
-		return t.each([]any{id}, deleteThreadAttempts, deleteThreadEvents, "delete from mention where thread_id = $1").
+		return t.each([]any{id}, deleteEvents("select event_id from message where thread_id = $1")...).
+			then([]any{id}, "delete from mention where thread_id = $1").
 			then([]any{micros(at), id}, "update message set trashed_at = $1, event_id = '' where thread_id = $2").err
 	})
 }
 
-// An event is not handed over when its message can no longer be read.
-const (
-	deleteThreadAttempts = "delete from attempt where event_id in (select event_id from message where thread_id = $1)"
-	deleteThreadEvents   = "delete from event where id in (select event_id from message where thread_id = $1)"
-)
+// deleteEvents removes the events whose ids are given, for an event is not
+// handed over when its message can no longer be read. Their places are kept:
+// whoever has seen one of them may go on from there.
+func deleteEvents(ids string) []string {
+	return []string{
+		"delete from attempt where event_id in (" + ids + ")",
+		"insert into event_gone (id, account_id, seq, pod_id, inbox_id, occurred_at) select id, account_id, seq, pod_id, inbox_id, occurred_at from event where id in (" + ids + ")",
+		"delete from event where id in (" + ids + ")",
+	}
+}

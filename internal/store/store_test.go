@@ -678,6 +678,31 @@ func TestDeletingLeavesNothingBehind(t *testing.T) {
 	})
 }
 
+// An agent that deletes what it has dealt with still resumes where it was.
+func TestThePlaceOfAnEventOutlivesItsMessage(t *testing.T) {
+	everywhere(t, func(t *testing.T, h *house) {
+		other := h.addInbox("joe")
+		deleted, trashed, emptied := h.file(mail{}), h.file(mail{}), h.file(mail{to: []openmail.Inbox{other}})
+		h.check(h.DeleteMessage(t.Context(), h.scope, deleted.Message))
+		h.check(h.TrashThread(t.Context(), h.scope, trashed.Thread, time.Now()))
+		h.check(h.DeleteInbox(t.Context(), h.scope, other.ID, time.Now()))
+		next := h.file(mail{})
+		for want, event := range []string{deleted.Event, trashed.Event, emptied.Event, next.Event} {
+			if p, err := h.Find(t.Context(), h.scope, event); p != openmail.Position(want+1) || err != nil {
+				t.Errorf("event %d is found at %d, %v", want+1, p, err)
+			}
+			if p, err := h.Find(t.Context(), openmail.Scope{Account: "acc_other"}, event); openmail.CodeOf(err) != openmail.CodeNotFound {
+				t.Errorf("a stranger finds event %d at %d, %v", want+1, p, err)
+			}
+		}
+		_, err := h.Sweep(t.Context(), time.Now().Add(31*24*time.Hour))
+		h.check(err)
+		if p, err := h.Find(t.Context(), h.scope, deleted.Event); openmail.CodeOf(err) != openmail.CodeNotFound {
+			t.Errorf("after its time an event is found at %d, %v", p, err)
+		}
+	})
+}
+
 func TestATrashedThreadIsHiddenAndAReplyStartsANewOne(t *testing.T) {
 	everywhere(t, func(t *testing.T, h *house) {
 		one := h.file(mail{id: "<a@x>"})

@@ -98,6 +98,7 @@ func (db *DB) Sweep(ctx context.Context, now time.Time) (removed int64, err erro
 	}{
 		{1, sweepQuarantine}, // each mail has its own time
 		{r.Events, sweepEvents},
+		{r.Events, sweepGone},
 		{r.Messages, db.sweepMessages},
 		{r.Trash, db.sweepTrash},
 		{keepSendKeys, sweepSendKeys},
@@ -140,6 +141,11 @@ func sweepEvents(t *tx, before int64) (int64, error) {
 	return t.removeEvents("select e.id from event e where e.occurred_at < $1 and e.due_at = 0 limit $2", before, sweepBatch)
 }
 
+// sweepGone forgets the places of events that would have been swept by now.
+func sweepGone(t *tx, before int64) (int64, error) {
+	return t.exec("delete from event_gone where id in (select id from event_gone where occurred_at < $1 limit $2)", before, sweepBatch)
+}
+
 func (t *tx) removeEvents(which string, args ...any) (int64, error) {
 	if _, err := t.exec("delete from attempt where event_id in ("+which+")", args...); err != nil {
 		return 0, err
@@ -171,7 +177,7 @@ func (db *DB) removeMessages(t *tx, which string, arg any) (int64, error) {
 	for _, g := range all {
 		threads[g.thread], accounts[g.account] = true, true
 		if err := t.each([]any{g.id}, deleteMessage()...).
-			then([]any{g.event}, "delete from attempt where event_id = $1", "delete from event where id = $1").err; err != nil {
+			then([]any{g.event}, deleteEvents("$1")...).err; err != nil {
 			return 0, err
 		}
 	}

@@ -211,6 +211,18 @@ create index event_of_pod on event (pod_id, seq);
 create index event_waiting on event (account_id, lane, state, due_at) where due_at > 0;
 create index event_age on event (occurred_at);
 
+-- Where events stood in the log that went with their messages, for as long as
+-- they would have been kept.
+create table event_gone (
+  id          text   not null primary key,
+  account_id  text   not null,
+  seq         bigint not null,
+  pod_id      text   not null,
+  inbox_id    text   not null,
+  occurred_at bigint not null
+) /* WITHOUT_ROWID */;
+create index event_gone_age on event_gone (occurred_at);
+
 create table attempt (
   event_id text   not null,
   at       bigint not null,
@@ -313,6 +325,7 @@ drop table send_key;
 drop table mail_lane;
 drop table mail_delivery;
 drop table attempt;
+drop table event_gone;
 drop table event;
 drop table endpoint;
 drop table rule;
