@@ -38,13 +38,13 @@ func (s *Sender) tlsa(ctx context.Context, h exchanger, at place) (records []*dn
 		return nil, "", nil
 	}
 	for _, name := range slices.Compact([]string{at.name, h.name}) {
-		f, err := s.dns.ask(ctx, fmt.Sprintf("_%d._tcp.%s", s.port, name), dns.TypeTLSA)
+		f, err := s.dns.Ask(ctx, fmt.Sprintf("_%d._tcp.%s", s.port, name), dns.TypeTLSA)
 		if err != nil {
 			// Somebody may be hiding them (RFC 7672 section 2.1.2).
 			return nil, "", deferred(statusUnverified, "the TLSA records of "+h.name+" could not be looked up")
 		}
-		if f.secure && len(f.records) > 0 {
-			return usable(f.records), name, nil
+		if f.Secure && len(f.Records) > 0 {
+			return usable(f.Records), name, nil
 		}
 	}
 	return nil, "", nil

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"openmail/internal/reach"
 )
 
 func TestPoliciesAreReadAsTheyAreWritten(t *testing.T) {
@@ -45,10 +47,10 @@ type stsStub struct {
 	fetched int
 }
 
-func (s *stsStub) ask(context.Context, string, uint16) (found, error) {
-	var f found
+func (s *stsStub) ask(context.Context, string, uint16) (reach.Found, error) {
+	var f reach.Found
 	for _, text := range s.records {
-		f.records = append(f.records, &dns.TXT{Txt: []string{text[:len(text)/2], text[len(text)/2:]}})
+		f.Records = append(f.Records, &dns.TXT{Txt: []string{text[:len(text)/2], text[len(text)/2:]}})
 	}
 	return f, s.dnsErr
 }
@@ -81,7 +83,7 @@ func TestPoliciesAreFetchedWhenTheyChangeAndHoldUntilTheyExpire(t *testing.T) {
 		check("fetched again later", true, 3)
 		stub.records = nil
 		check("no record", true, 3)
-		stub.dnsErr = errDNS
+		stub.dnsErr = reach.ErrDNS
 		check("no name server", true, 3)
 		time.Sleep(48 * time.Hour)
 		check("expired", false, 3)

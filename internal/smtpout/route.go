@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"openmail/internal/outgoing"
+	"openmail/internal/reach"
 )
 
 // maxHosts is how many mail servers of a domain are considered.
@@ -55,15 +56,15 @@ func (s *Sender) route(ctx context.Context, domain string) ([]exchanger, *outgoi
 	if !isHostName(domain) {
 		return nil, refused(statusNoDomain, "the domain is not one that can exist")
 	}
-	mx, err := s.dns.ask(ctx, domain, dns.TypeMX)
+	mx, err := s.dns.Ask(ctx, domain, dns.TypeMX)
 	switch {
 	case err != nil:
 		return nil, deferred(statusDNS, "the mail servers of the domain could not be looked up")
-	case !mx.exists:
+	case !mx.Exists:
 		return nil, refused(statusNoDomain, "the domain does not exist")
-	case len(mx.records) == 0:
+	case len(mx.Records) == 0:
 		// The domain itself, as if an MX said so.
-		return s.withoutSelf([]exchanger{{name: mx.name, secure: mx.secure}})
+		return s.withoutSelf([]exchanger{{name: mx.Name, secure: mx.Secure}})
 	}
 	hosts := exchangers(mx)
 	if len(hosts) == 0 {
@@ -73,16 +74,16 @@ func (s *Sender) route(ctx context.Context, domain string) ([]exchanger, *outgoi
 }
 
 // exchangers reads MX records: by preference, in random order among equals.
-func exchangers(mx found) []exchanger {
+func exchangers(mx reach.Found) []exchanger {
 	var hosts []exchanger
-	for _, rr := range mx.records {
+	for _, rr := range mx.Records {
 		mx := rr.(*dns.MX)
-		if name := host(mx.Mx); name != "" {
+		if name := reach.Host(mx.Mx); name != "" {
 			hosts = append(hosts, exchanger{name: name, preference: mx.Preference})
 		}
 	}
 	for i := range hosts {
-		hosts[i].secure = mx.secure
+		hosts[i].secure = mx.Secure
 	}
 	rand.Shuffle(len(hosts), func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] })
 	slices.SortStableFunc(hosts, func(a, b exchanger) int { return cmp.Compare(a.preference, b.preference) })
@@ -116,12 +117,12 @@ func (s *Sender) places(ctx context.Context, h exchanger) (place, *outgoing.Answ
 	if h.literal.IsValid() {
 		return place{addrs: []netip.Addr{h.literal}}, nil
 	}
-	four, err4 := s.dns.ask(ctx, h.name, dns.TypeA)
-	six, err6 := s.dns.ask(ctx, h.name, dns.TypeAAAA)
-	p := place{addrs: alternate(addrsOf(four), addrsOf(six)), name: cmp.Or(four.name, six.name)}
+	four, err4 := s.dns.Ask(ctx, h.name, dns.TypeA)
+	six, err6 := s.dns.Ask(ctx, h.name, dns.TypeAAAA)
+	p := place{addrs: alternate(addrsOf(four), addrsOf(six)), name: cmp.Or(four.Name, six.Name)}
 	switch {
 	case len(p.addrs) > 0:
-		p.secure = secureOrFailed(four, err4) && secureOrFailed(six, err6) && (four.name == six.name || err4 != nil || err6 != nil)
+		p.secure = secureOrFailed(four, err4) && secureOrFailed(six, err6) && (four.Name == six.Name || err4 != nil || err6 != nil)
 		return p, nil
 	case err4 != nil || err6 != nil:
 		return place{}, deferred(statusDNS, "the address of the mail server could not be looked up")
@@ -129,11 +130,11 @@ func (s *Sender) places(ctx context.Context, h exchanger) (place, *outgoing.Answ
 	return place{}, refused(statusNoHost, "the mail server has no address")
 }
 
-func secureOrFailed(f found, err error) bool { return err != nil || f.secure }
+func secureOrFailed(f reach.Found, err error) bool { return err != nil || f.Secure }
 
-func addrsOf(f found) []netip.Addr {
+func addrsOf(f reach.Found) []netip.Addr {
 	var addrs []netip.Addr
-	for _, rr := range f.records {
+	for _, rr := range f.Records {
 		var ip netip.Addr
 		switch rr := rr.(type) {
 		case *dns.A:

@@ -41,7 +41,7 @@ type Sender struct {
 	relay    Relay
 	port     uint16
 	dialer   reach.Dialer
-	dns      *resolver
+	dns      *reach.DNS
 	sts      *sts
 	roots    *x509.CertPool
 	patience Patience
@@ -54,12 +54,12 @@ func New(c Config) (*Sender, error) {
 		hostname: cmp.Or(c.Hostname, "localhost"),
 		relay:    c.Relay,
 		port:     cmp.Or(c.Port, 25),
-		dns:      &resolver{servers(c.DNS)},
+		dns:      reach.NewDNS(c.DNS),
 		roots:    c.RootCAs,
 		patience: c.Patience.orDefault(),
 		log:      cmp.Or(c.Log, slog.New(slog.DiscardHandler)),
 	}
-	s.sts = &sts{ask: s.dns.ask, web: c.Web, log: s.log, domains: map[string]remembered{}}
+	s.sts = &sts{ask: s.dns.Ask, web: c.Web, log: s.log, domains: map[string]remembered{}}
 	if !isHostName(s.hostname) && !isLiteral(s.hostname) {
 		return nil, fmt.Errorf("the host name %q is not one to greet with", s.hostname)
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"openmail/internal/reach"
 )
 
 // Documents are what the web has.
@@ -52,7 +54,7 @@ type remembered struct {
 // once holds until it expires, whatever happens to the record and the document
 // that it came from (RFC 8461 section 3.3). It is safe for concurrent use.
 type sts struct {
-	ask func(ctx context.Context, name string, kind uint16) (found, error)
+	ask func(ctx context.Context, name string, kind uint16) (reach.Found, error)
 	web Documents // nil: there are no policies
 	log *slog.Logger
 
@@ -136,7 +138,7 @@ func (s *sts) id(ctx context.Context, domain string) string {
 		return ""
 	}
 	var ids []string
-	for _, rr := range f.records {
+	for _, rr := range f.Records {
 		if text := strings.Join(rr.(*dns.TXT).Txt, ""); strings.HasPrefix(text, "v=STSv1;") {
 			ids = append(ids, idOf(text))
 		}

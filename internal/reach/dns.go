@@ -1,4 +1,4 @@
-package smtpout
+package reach
 
 import (
 	"context"
@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-
-	"openmail/internal/reach"
 )
 
 // How questions are asked.
@@ -51,24 +49,28 @@ func servers(given []string) []server {
 	return all
 }
 
-// errDNS is a question without an answer, for now.
-var errDNS = errors.New("the name servers do not answer")
+// ErrDNS is a question without an answer, for now.
+var ErrDNS = errors.New("the name servers do not answer")
 
-// found is what a question brought. Its records are of the type asked for, none
+// Found is what a question brought. Its records are of the type asked for, none
 // when there are none.
-type found struct {
-	records []dns.RR
-	name    string // at the end of the aliases, in lower case, without a final dot
-	exists  bool   // false: there is no such name
-	secure  bool   // all of it, the aliases too, was validated (RFC 4035 section 3.2.3)
+type Found struct {
+	Records []dns.RR
+	Name    string // at the end of the aliases, in lower case, without a final dot
+	Exists  bool   // false: there is no such name
+	Secure  bool   // all of it, the aliases too, was validated (RFC 4035 section 3.2.3)
 }
 
-// resolver asks name servers. It needs more than the standard library tells:
+// DNS asks name servers. It needs more than the standard library tells:
 // whether a name exists, and whether an answer was validated.
-type resolver struct{ servers []server }
+type DNS struct{ servers []server }
 
-// ask returns errDNS, wrapped or not, when nobody gave a usable answer.
-func (r *resolver) ask(ctx context.Context, name string, kind uint16) (found, error) {
+// NewDNS asks the name servers that are given, host:port, whose word on
+// signatures is believed; nil: those of the system.
+func NewDNS(given []string) *DNS { return &DNS{servers(given)} }
+
+// Ask returns ErrDNS, wrapped or not, when nobody gave a usable answer.
+func (r *DNS) Ask(ctx context.Context, name string, kind uint16) (Found, error) {
 	q := new(dns.Msg).SetQuestion(dns.Fqdn(name), kind)
 	q.SetEdns0(dnsSize, true)
 	q.AuthenticatedData = true
@@ -76,14 +78,14 @@ func (r *resolver) ask(ctx context.Context, name string, kind uint16) (found, er
 		for _, s := range r.servers {
 			m, err := exchange(ctx, s.addr, q)
 			if ctx.Err() != nil {
-				return found{}, errors.Join(errDNS, ctx.Err())
+				return Found{}, errors.Join(ErrDNS, ctx.Err())
 			}
 			if err == nil && (m.Rcode == dns.RcodeSuccess || m.Rcode == dns.RcodeNameError) {
 				return read(m, s.trusted)
 			}
 		}
 	}
-	return found{}, errDNS
+	return Found{}, ErrDNS
 }
 
 // exchange asks one server, again by TCP when the answer does not fit.
@@ -98,7 +100,7 @@ func exchange(ctx context.Context, addr string, q *dns.Msg) (*dns.Msg, error) {
 func exchangeBy(ctx context.Context, network, addr string, q *dns.Msg) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, dnsWait)
 	defer cancel()
-	raw, err := reach.Dialer{}.Dial(ctx, network, addr)
+	raw, err := Dialer{}.Dial(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -128,19 +130,19 @@ func sameQuestion(a, b dns.Question) bool {
 }
 
 // read follows the aliases within an answer.
-func read(m *dns.Msg, trusted bool) (found, error) {
-	f := found{exists: m.Rcode == dns.RcodeSuccess, secure: trusted && m.AuthenticatedData}
+func read(m *dns.Msg, trusted bool) (Found, error) {
+	f := Found{Exists: m.Rcode == dns.RcodeSuccess, Secure: trusted && m.AuthenticatedData}
 	name := m.Question[0].Name
 	for range maxAliases {
-		f.records = recordsOf(m.Answer, name, m.Question[0].Qtype)
+		f.Records = recordsOf(m.Answer, name, m.Question[0].Qtype)
 		alias := recordsOf(m.Answer, name, dns.TypeCNAME)
-		if len(f.records) > 0 || len(alias) == 0 {
-			f.name = host(name)
+		if len(f.Records) > 0 || len(alias) == 0 {
+			f.Name = Host(name)
 			return f, nil
 		}
 		name = alias[0].(*dns.CNAME).Target
 	}
-	return found{}, errDNS
+	return Found{}, ErrDNS
 }
 
 func recordsOf(all []dns.RR, name string, kind uint16) []dns.RR {
@@ -149,5 +151,5 @@ func recordsOf(all []dns.RR, name string, kind uint16) []dns.RR {
 	})
 }
 
-// host is a DNS name as everything else here spells it.
-func host(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+// Host is a DNS name as everything else here spells it.
+func Host(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
