@@ -25,7 +25,12 @@ const (
 	CodeAddressTaken       Code = "address_taken"
 	CodeClientIDTaken      Code = "client_id_taken"
 	CodePodNotEmpty        Code = "pod_not_empty"
+	CodePodHasDomains      Code = "pod_has_domains"
 	CodeDefaultPod         Code = "default_pod"
+	CodeDomainExists       Code = "domain_exists"
+	CodeDomainTaken        Code = "domain_taken"
+	CodeDomainBlocked      Code = "domain_blocked"
+	CodeDomainHasInboxes   Code = "domain_has_inboxes"
 	CodeRuleExists         Code = "rule_exists"
 	CodeConflict           Code = "conflict"
 	CodeIdempotency        Code = "idempotency_conflict"
@@ -51,7 +56,7 @@ func Codes() []CodeInfo {
 	return []CodeInfo{
 		{CodeBadRequest, "The request is malformed or a value is out of range; `field` names the value."},
 		{CodeInvalidMailboxName, "A mailbox name has 3 to 30 lower-case letters, digits, dots or hyphens, and starts and ends with a letter or digit."},
-		{CodeInvalidDomain, "The domain is not one that this server receives mail for."},
+		{CodeInvalidDomain, "The domain is not a domain name, or no inbox can be on it: it is not the server's, nor a verified one of yours that the pod may use."},
 		{CodeInvalidPod, "There is no pod with that id or clientId."},
 		{CodeInvalidWebhookURL, "The webhook URL is malformed, or leads to an address that webhooks may not reach."},
 		{CodeNoWebhookURL, "There is no webhook to test or rotate: set one first."},
@@ -64,7 +69,12 @@ func Codes() []CodeInfo {
 		{CodeAddressTaken, "Another inbox has this address."},
 		{CodeClientIDTaken, "Another pod of the account has this clientId."},
 		{CodePodNotEmpty, "The pod has inboxes: delete them first."},
+		{CodePodHasDomains, "A domain is bound to the pod: bind it to another, or delete it."},
 		{CodeDefaultPod, "The default pod of an account cannot be deleted."},
+		{CodeDomainExists, "The account has this domain already."},
+		{CodeDomainTaken, "Another account of this server has proved that the domain is its own."},
+		{CodeDomainBlocked, "Nobody can bring this domain: it is a public suffix, the server's own, or not a name of the internet."},
+		{CodeDomainHasInboxes, "There are inboxes on the domain that keep it where it is: delete them first."},
 		{CodeRuleExists, "The same rule is there already."},
 		{CodeConflict, "The request contradicts what is stored."},
 		{CodeIdempotency, "The Idempotency-Key was used for another request in the last 24 hours."},

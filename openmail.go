@@ -19,6 +19,7 @@ const (
 	PrefixEvent    = "evt_"
 	PrefixRule     = "rule_"
 	PrefixEndpoint = "whk_"
+	PrefixDomain   = "dom_"
 	PrefixSocket   = "sck_"
 	PrefixRequest  = "req_"
 )
@@ -66,6 +67,7 @@ type Inbox struct {
 	ID          string
 	Account     string
 	Pod         string
+	Domain      string // the id of the account's own that it is on; "": it is on the server's
 	Address     string // lower case
 	DisplayName string // "": none
 	ExternalID  string // "": none; the caller's own name for it

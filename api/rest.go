@@ -105,6 +105,42 @@ func (o *Optional[T]) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &o.Value)
 }
 
+// Domain is a mail domain of the account's own. A list leaves its records out.
+type Domain struct {
+	ID         string         `json:"id"`
+	Domain     string         `json:"domain"`
+	Status     string         `json:"status" enum:"pending,verified,failed" doc:"A domain that was verified stays so until it is deleted; reason says what it lacks now"`
+	Reason     *string        `json:"reason" doc:"What is wrong, or was not found; null when nothing is"`
+	PodID      *string        `json:"podId" doc:"The pod whose inboxes alone can be on it; null: those of every pod"`
+	Records    []DomainRecord `json:"records,omitempty" nullable:"false" doc:"What to publish in the DNS"`
+	CreatedAt  Time           `json:"createdAt"`
+	VerifiedAt Time           `json:"verifiedAt"`
+	CheckedAt  Time           `json:"checkedAt"`
+}
+
+// DomainRecord is a record to publish in the DNS, and what was found of it.
+type DomainRecord struct {
+	Type     string  `json:"type" enum:"TXT,MX"`
+	Name     string  `json:"name" doc:"The whole name"`
+	Value    string  `json:"value"`
+	Priority *int    `json:"priority" nullable:"true"`
+	Purpose  string  `json:"purpose" enum:"ownership,mx,spf,dkim,dmarc"`
+	Required bool    `json:"required" doc:"The domain is not verified without it"`
+	Status   string  `json:"status" enum:"pending,verified,failed"`
+	Reason   *string `json:"reason" doc:"Why it is not verified"`
+}
+
+// DomainCreate asks for a domain.
+type DomainCreate struct {
+	Domain string  `json:"domain" maxLength:"400" doc:"Such as example.com"`
+	PodID  *string `json:"podId,omitempty" maxLength:"255" nullable:"true" doc:"The pod whose inboxes alone can be on it, by id or clientId. Left out: the key's pod, else every pod"`
+}
+
+// DomainUpdate changes a domain. A field left out stays.
+type DomainUpdate struct {
+	PodID Optional[string] `json:"podId,omitzero" doc:"null: inboxes of every pod can be on it"`
+}
+
 // Attachment is one file of a message.
 type Attachment struct {
 	Filename    string `json:"filename"`

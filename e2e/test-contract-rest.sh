@@ -2,6 +2,7 @@
 # its fields, and its errors.
 . "$(dirname "$0")/lib.sh"
 
+export OPENMAIL_SMTP_DNS=127.0.0.1:1 # nobody answers
 start_server --webhook-allow 127.0.0.0/8
 start_receiver 200
 
@@ -116,6 +117,45 @@ KEY=$root
 want 204 DELETE "/v1/inboxes/$pod_inbox"
 want 204 DELETE "$POD_PATH"
 want 404 GET "/v1/pods/$POD"
+
+# Domains: without a name server they wait.
+domain_fields="id domain status reason podId createdAt verifiedAt checkedAt"
+want 201 POST /v1/domains '{"domain":"Acme.example"}'
+keys $domain_fields records
+holds '.id | startswith("dom_")'
+holds '.domain == "acme.example" and .status == "pending" and .podId == null and .verifiedAt == null'
+holds '[.records[] | (keys_unsorted | sort)] | unique == [["name","priority","purpose","reason","required","status","type","value"]]'
+holds '[.records[] | select(.type == "MX")] == [{"type":"MX","name":"acme.example","value":"openmail.localhost","priority":10,"purpose":"mx","required":true,"status":"pending","reason":null}]'
+DOMAIN=$(field .id)
+want 409 POST /v1/domains '{"domain":"acme.example"}'
+is_error domain_exists domain
+want 422 POST /v1/domains '{"domain":"co.uk"}'
+is_error domain_blocked domain
+want 422 POST /v1/domains '{"domain":"a.openmail.localhost"}'
+is_error domain_blocked domain
+want 400 POST /v1/domains '{"domain":"no domain"}'
+is_error invalid_domain domain
+want 400 POST /v1/domains '{"domain":"x.example","podId":"nobody"}'
+is_error invalid_pod podId
+want 400 POST /v1/domains '{"domain":"x.example","nonsense":1}'
+want 200 GET /v1/domains
+holds '.total == 1 and (.data[0] | (keys_unsorted | sort) == ($names | split(" ") | sort))' --arg names "$domain_fields"
+want 200 GET "/v1/domains/$DOMAIN"
+keys $domain_fields records
+want 200 POST "/v1/domains/$DOMAIN/verify"
+holds '.status == "pending" and (.reason | contains("Could not be checked"))'
+want 400 POST /v1/inboxes '{"domain":"acme.example"}'
+is_error invalid_domain domain
+want 201 POST /v1/pods '{"clientId":"of-domain"}'
+want 200 PATCH "/v1/domains/$DOMAIN" '{"podId":"of-domain"}'
+holds '.podId | startswith("pod_")'
+want 409 DELETE /v1/pods/of-domain
+is_error pod_has_domains
+want 200 PATCH "/v1/domains/$DOMAIN" '{"podId":null}'
+holds '.podId == null'
+want 204 DELETE /v1/pods/of-domain
+want 204 DELETE "/v1/domains/$DOMAIN"
+want 404 GET "/v1/domains/$DOMAIN"
 
 # Inboxes.
 want 201 POST /v1/inboxes

@@ -20,9 +20,11 @@ import (
 	"openmail/internal/certs"
 	"openmail/internal/delivery"
 	"openmail/internal/dispatch"
+	"openmail/internal/domains"
 	"openmail/internal/extract"
 	"openmail/internal/httpapi"
 	"openmail/internal/intake"
+	"openmail/internal/mailauth"
 	"openmail/internal/mailbox"
 	"openmail/internal/outgoing"
 	"openmail/internal/smtpd"
@@ -52,7 +54,9 @@ type App struct {
 	access     *access.Access
 	carrier    *outgoing.Carrier
 	transport  outgoing.Transport // nil: there is no way to other domains
-	signer     outgoing.Signer    // nil: nothing is signed
+	dkim       *mailauth.Signer
+	signer     outgoing.Signer // nil: nothing is signed
+	domains    *domains.Domains
 	smtp       *smtpd.Server
 	stream     *ws.Server
 	rest       *httpapi.Server
@@ -196,7 +200,7 @@ func (a *App) restConfig(t dispatch.Target, rooms *mailbox.Mailbox) httpapi.Conf
 	webhooks := dispatch.NewWebhooks(a.store, t)
 	key, _ := a.folder.fileKey() // openStore has read it
 	c := httpapi.Config{
-		Access: a.access, Mailbox: rooms,
+		Access: a.access, Mailbox: rooms, Domains: a.makeDomains(rooms),
 		Releaser: a.intake(), Sender: a.outgoing(rooms), Suppressed: a.store, Journal: a.store, Redeliverer: dispatch.NewAgain(a.store, a.listeners, a.dispatcher),
 		Webhooks: webhooks, InboxWebhooks: webhooks, Secrets: webhooks, Sockets: lateSockets{a}, Ready: a.store.Ready,
 		Links: a.links, Version: a.version, Secret: key, InlineAttachments: a.config.InlineAttachments,
@@ -211,7 +215,7 @@ func (a *App) restConfig(t dispatch.Target, rooms *mailbox.Mailbox) httpapi.Conf
 func (a *App) mailbox() *mailbox.Mailbox {
 	c := mailbox.Config{
 		Pods: a.store, Inboxes: a.inboxes(), Mail: a.store, Changes: a.store, Raws: a.store, Policies: a.store, Quarantine: a.store,
-		Texts: a.store, ReadTime: a.config.ExtractLater, Domains: []string{a.config.Domain},
+		Texts: a.store, ReadTime: a.config.ExtractLater, Own: a.store, Domains: []string{a.config.Domain},
 	}
 	if a.reader != nil {
 		c.Reader = a.reader

@@ -24,6 +24,7 @@ type metrics struct {
 	posts    *prometheus.HistogramVec
 	texts    *prometheus.HistogramVec
 	mails    *prometheus.CounterVec
+	domains  *prometheus.CounterVec
 }
 
 func newMetrics(a *App) *metrics {
@@ -49,6 +50,9 @@ func newMetrics(a *App) *metrics {
 	m.mails = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "openmail_mail_attempts_total", Help: "Attempts to hand a mail to a recipient's server, by what the delivery became: sent, pending or failed.",
 	}, []string{"state"})
+	m.domains = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "openmail_domain_checks_total", Help: "Checks of the domains that accounts have brought, by the status that the domain had afterwards.",
+	}, []string{"status"})
 	// From the start, so that what grows from nothing is seen to grow.
 	for _, e := range []openmail.Extraction{
 		openmail.ExtractionPDF, openmail.ExtractionOCR, openmail.ExtractionOffice, openmail.ExtractionCSV, openmail.ExtractionText, openmail.ExtractionTimeout,
@@ -56,7 +60,7 @@ func newMetrics(a *App) *metrics {
 		m.texts.WithLabelValues(string(e))
 	}
 	m.registry.MustRegister(
-		m.requests, m.receipts, m.posts, m.texts, m.mails, &parts{a},
+		m.requests, m.receipts, m.posts, m.texts, m.mails, m.domains, &parts{a},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -81,6 +85,8 @@ func (m *metrics) extracted(e openmail.Extraction, took time.Duration) {
 }
 
 func (m *metrics) carried(s outgoing.Settled) { m.mails.WithLabelValues(string(s.Next.State)).Inc() }
+
+func (m *metrics) domainChecked(s openmail.DomainStatus) { m.domains.WithLabelValues(string(s)).Inc() }
 
 // parts reads the counts of the parts.
 type parts struct{ a *App }
@@ -146,6 +152,11 @@ func (p *parts) queue(e emit) {
 	}
 	e(prometheus.GaugeValue, "openmail_mail_queue", "Recipients of outbound mail that wait for an attempt, and those that wait for a way to other domains.", float64(queued), "state", "queued")
 	e(prometheus.GaugeValue, "openmail_mail_queue", "Recipients of outbound mail that wait for an attempt, and those that wait for a way to other domains.", float64(held), "state", "held")
+	if counts, err := p.a.store.CountDomains(ctx, openmail.Operator()); err == nil {
+		for status, n := range counts {
+			e(prometheus.GaugeValue, "openmail_domains", "Domains that accounts have brought, by status.", float64(n), "status", string(status))
+		}
+	}
 	e(prometheus.GaugeValue, "openmail_mail_overdue_seconds", "How far the oldest attempt lies past its due time.", overdue(oldest))
 }
 

@@ -40,6 +40,7 @@ func (a *App) Run(ctx context.Context) error {
 		{"stream", a.stream.Run},
 		{"dispatcher", a.dispatcher.Run},
 		{"carrier", a.carrier.Run},
+		{"domains", a.domains.Run},
 	})
 	err := above.Wait()
 	stopInner()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ type Config struct {
 	WebhookAllow []string
 	SMTPAllow    []string
 	SMTPDNS      []string
+	SPF          string
 	TLSCert      string
 	TLSKey       string
 	ACME         bool
@@ -48,6 +50,7 @@ type Config struct {
 	SendsMinute       int // limitByDomain: the contract's, or none on a .localhost domain
 	SendsDay          int
 	InboxesDay        int
+	DomainsDay        int
 	Origins           []string
 	InlineAttachments bool
 	NeedSendKey       bool
@@ -92,7 +95,8 @@ func Settings() []Setting {
 		{Flag: "relay", Env: "OPENMAIL_RELAY", Default: "", Meaning: "where outgoing mail goes: smtp://user:password@host:587 or smtps://user:password@host:465; none: nowhere; empty: to the server of each recipient's domain, or nowhere on a .localhost domain", set: relay},
 		{Flag: "webhook-allow", Env: "OPENMAIL_WEBHOOK_ALLOW", Default: "", Meaning: "hosts or CIDRs, comma separated, that webhooks may reach though private, on any port", set: allow(func(c *Config) *[]string { return &c.WebhookAllow })},
 		{Env: "OPENMAIL_SMTP_ALLOW", Default: "", Meaning: "hosts or CIDRs, comma separated, of mail servers that may be delivered to though private; a relay needs none", set: allow(func(c *Config) *[]string { return &c.SMTPAllow })},
-		{Env: "OPENMAIL_SMTP_DNS", Default: "", Meaning: "name servers, host:port and comma separated, that find mail servers; they must validate signatures (DNSSEC), and be reached safely; empty: those of the system, whose validation is believed where they are on this machine", set: nameServers},
+		{Env: "OPENMAIL_SMTP_DNS", Default: "", Meaning: "name servers, host:port and comma separated, that find mail servers and the records of domains; they must validate signatures (DNSSEC), and be reached safely; empty: those of the system, whose validation is believed where they are on this machine", set: nameServers},
+		{Env: "OPENMAIL_SPF", Default: "", Meaning: "the SPF mechanism that names where outgoing mail leaves from, for the records of domains that accounts bring; empty: a: and the hostname, with a relay include: and the domain", set: mechanism},
 		{Flag: "tls-cert", Env: "OPENMAIL_TLS_CERT", Default: "", Meaning: "certificate file for HTTPS and STARTTLS, loaded again when it changes; empty: what ACME gets, or a self-signed one in the data folder", set: text(func(c *Config) *string { return &c.TLSCert })},
 		{Flag: "tls-key", Env: "OPENMAIL_TLS_KEY", Default: "", Meaning: "key file of the certificate", set: text(func(c *Config) *string { return &c.TLSKey })},
 		{Flag: "acme", Env: "OPENMAIL_ACME", Default: "off", Meaning: "on: the certificate comes from a CA by ACME, whose terms you accept by this", set: onOff(func(c *Config) *bool { return &c.ACME })},
@@ -111,6 +115,7 @@ func Settings() []Setting {
 		{Env: "OPENMAIL_LIMIT_SENDS_MINUTE", Default: "", Meaning: "mails that an inbox sends in a minute; 0: any number; empty: 10, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.SendsMinute })},
 		{Env: "OPENMAIL_LIMIT_SENDS_DAY", Default: "", Meaning: "mails that an inbox sends in a day (UTC); 0: any number; empty: 200, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.SendsDay })},
 		{Env: "OPENMAIL_LIMIT_INBOXES_DAY", Default: "", Meaning: "inboxes that an account creates in a day (UTC); 0: any number; empty: 100, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.InboxesDay })},
+		{Env: "OPENMAIL_LIMIT_DOMAINS_DAY", Default: "", Meaning: "domains that an account adds in a day (UTC); 0: any number; empty: 100, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.DomainsDay })},
 		{Env: "OPENMAIL_RECEIPT_DEADLINE", Default: "10s", Meaning: "how long a pushed event may stay without a receipt before it goes to the webhook: 3s to 2m", set: deadline},
 		{Env: "OPENMAIL_EXTRACT", Default: "on", Meaning: "off: the text of attachments is not read", set: onOff(func(c *Config) *bool { return &c.Extract })},
 		{Env: "OPENMAIL_EXTRACT_TIME", Default: "3s", Meaning: "how long a mail waits for the text of its attachments: 100ms to 30s; what was not read by then is read when somebody asks for it", set: between(func(c *Config) *time.Duration { return &c.ExtractTime }, 100*time.Millisecond, 30*time.Second)},
@@ -381,6 +386,15 @@ func relay(c *Config, v string) error {
 		}
 	}
 	c.Relay = v
+	return nil
+}
+
+func mechanism(c *Config, v string) error {
+	term := regexp.MustCompile(`^(a|mx|ip4|ip6|include|exists):[!-~]{1,200}$`)
+	if v != "" && (!term.MatchString(v) || strings.ContainsAny(v, "\"\\;")) {
+		return fmt.Errorf("%q is not an SPF mechanism such as include:_spf.example.com or ip4:192.0.2.1", v)
+	}
+	c.SPF = v
 	return nil
 }
 

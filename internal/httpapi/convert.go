@@ -5,6 +5,7 @@ import (
 
 	"openmail"
 	"openmail/api"
+	"openmail/internal/domains"
 	"openmail/internal/mailbox"
 )
 
@@ -49,6 +50,29 @@ func at(t time.Time) api.Time { return api.Time{Time: t} }
 
 func podJSON(p openmail.Pod) api.Pod {
 	return api.Pod{ID: p.ID, ClientID: orNull(p.ClientID), Name: orNull(p.Name), IsDefault: p.IsDefault, CreatedAt: at(p.CreatedAt)}
+}
+
+func domainJSON(d openmail.Domain) api.Domain {
+	return api.Domain{
+		ID: d.ID, Domain: d.Name, Status: string(d.Status), Reason: orNull(d.Reason), PodID: orNull(d.Pod),
+		CreatedAt: at(d.CreatedAt), VerifiedAt: at(d.VerifiedAt), CheckedAt: at(d.CheckedAt),
+	}
+}
+
+func shownJSON(d domains.Shown) api.Domain {
+	out := domainJSON(d.Domain)
+	out.Records = each(d.Records, recordJSON)
+	return out
+}
+
+func recordJSON(r openmail.DomainRecord) api.DomainRecord {
+	out := api.DomainRecord{
+		Type: r.Type, Name: r.Name, Value: r.Value, Purpose: r.Purpose, Required: r.Required, Status: string(r.Status), Reason: orNull(r.Reason),
+	}
+	if r.Type == "MX" {
+		out.Priority = &r.Priority
+	}
+	return out
 }
 
 func inboxJSON(in openmail.Inbox) api.Inbox {

@@ -72,8 +72,8 @@ func (w *world) things() map[string]string {
 		"/v1/inboxes/{id}": inbox.ID, "/v1/pods/{id}": w.pod("acme").ID, "/v1/threads/{id}": filed.Thread, "/v1/messages/{id}": filed.Message,
 		"/v1/events/{id}": filed.Event, "/v1/quarantine/{id}": held.Message, "/v1/policy/rules/{id}": rule.ID,
 		"/v1/api-keys/{id}": keys.Data[0].ID, "/v1/sockets/{id}": "sck_of_" + w.account,
-		"/v1/suppressions/{address}": "gone@b.example",
-		"{messageId}":                filed.Message, "{filename}": "a.txt", "{keyId}": w.inboxKey(inbox.ID).ID,
+		"/v1/suppressions/{address}": "gone@b.example", "/v1/domains/{id}": w.domain("acme.example", "acme").ID,
+		"{messageId}": filed.Message, "{filename}": "a.txt", "{keyId}": w.inboxKey(inbox.ID).ID,
 	}
 }
 
@@ -90,7 +90,8 @@ func fill(path string, things map[string]string) string {
 
 // bodies are the smallest bodies of the routes that demand something.
 var bodies = map[string]string{
-	"putWebhook": `{"url":"http://127.0.0.1:1/hook"}`, "updateThread": `{"is_read":true}`, "setPolicyMode": `{"mode":"none"}`,
+	"createDomain": `{"domain":"new.example"}`,
+	"putWebhook":   `{"url":"http://127.0.0.1:1/hook"}`, "updateThread": `{"is_read":true}`, "setPolicyMode": `{"mode":"none"}`,
 	"addRule": `{"type":"allow","value":"a@b.example"}`, "sendEmail": `{"to":"a@b.example","subject":"x","body":"y"}`,
 }
 

@@ -14,6 +14,7 @@ func (s *Server) routes() {
 	s.systemRoutes()
 	s.accountRoutes()
 	s.podRoutes()
+	s.domainRoutes()
 	s.inboxRoutes()
 	s.mailRoutes()
 	s.sendRoutes()

@@ -24,6 +24,7 @@ import (
 	"openmail/api"
 	"openmail/internal/access"
 	"openmail/internal/dispatch"
+	"openmail/internal/domains"
 	"openmail/internal/id"
 	"openmail/internal/intake"
 	"openmail/internal/mailbox"
@@ -119,6 +120,7 @@ type Sockets interface {
 type Config struct {
 	Access      *access.Access
 	Mailbox     *mailbox.Mailbox
+	Domains     *domains.Domains
 	Releaser    Releaser
 	Sender      Sender
 	Suppressed  outgoing.Suppressions

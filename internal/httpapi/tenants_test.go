@@ -2,7 +2,9 @@ package httpapi_test
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +43,9 @@ func matrix() map[string]rights {
 		"updatePod": accountOnly(none), "deletePod": accountOnly(none),
 		"listPodKeys": accountOnly(none), "createPodKey": accountOnly(none), "revokePodKey": accountOnly(none),
 
+		"listDomains": {apart, apart, no, ok, no}, "createDomain": {apart, apart, no, ok, no}, "getDomain": {none, none, no, ok, no},
+		"updateDomain": accountOnly(none), "deleteDomain": accountOnly(none), "verifyDomain": accountOnly(none),
+
 		"listInboxes": {apart, apart, apart, ok, ok}, "createInbox": {http.StatusBadRequest, no, no, ok, no},
 		"getInbox": {none, no, no, ok, ok}, "updateInbox": {none, no, no, ok, no}, "deleteInbox": accountOnly(none),
 		"listInboxKeys": {none, no, no, ok, no}, "createInboxKey": {none, no, no, ok, no}, "revokeInboxKey": {none, no, no, ok, no},
@@ -76,6 +81,7 @@ type estate struct {
 	secrets []string          // ids that only who may see the inbox sees
 	podID   string
 	inboxID string
+	fresh   atomic.Int32 // domains that were asked for
 	keys    map[string]string
 }
 
@@ -91,6 +97,7 @@ func newEstate(t *testing.T) *estate {
 	accountKey := want[api.APIKey](w, 201, http.MethodPost, "/v1/api-keys", nil)
 	podKey, inboxKey := w.podKey(pod.ID), w.inboxKey(inbox.ID)
 	w.suppress(inbox.ID)
+	bound := w.domain("acme.example", pod.ID)
 	return &estate{
 		world: w, podID: pod.ID, inboxID: inbox.ID,
 		paths: map[string]string{
@@ -101,10 +108,11 @@ func newEstate(t *testing.T) *estate {
 			"/v1/events/{id}": "/v1/events/" + filed.Event, "/v1/quarantine/{id}": "/v1/quarantine/" + held.Message,
 			"/v1/policy/rules/{id}": "/v1/policy/rules/" + rule.ID, "/v1/api-keys/{id}": "/v1/api-keys/" + accountKey.ID,
 			"/v1/sockets/{id}":                       "/v1/sockets/sck_of_" + w.account,
+			"/v1/domains/{id}":                       "/v1/domains/" + bound.ID,
 			"/v1/suppressions/{address}":             "/v1/suppressions/gone%40b.example",
 			"/v1/attachments/{messageId}/{filename}": "/v1/attachments/" + filed.Message + "/a.txt",
 		},
-		secrets: []string{inbox.ID, filed.Thread, filed.Message, filed.Event, held.Message},
+		secrets: []string{inbox.ID, filed.Thread, filed.Message, filed.Event, held.Message, bound.ID},
 		keys: map[string]string{
 			"stranger": w.otherToken, "otherPod": w.podKey(other.PodID).Token, "otherInbox": w.inboxKey(beside.ID).Token,
 			"pod": podKey.Token, "inbox": inboxKey.Token,
@@ -129,6 +137,9 @@ func (e *estate) path(op operation) string {
 }
 
 func (e *estate) body(op operation) any {
+	if op.ID == "createDomain" {
+		return `{"domain":"new` + strconv.Itoa(int(e.fresh.Add(1))) + `.example"}`
+	}
 	if op.ID == "createInbox" {
 		return `{"podId":"` + e.podID + `"}`
 	}
@@ -211,6 +222,8 @@ func TestEveryRouteIsClosedToKeysThatReachElsewhere(t *testing.T) {
 		{"otherPod", no, "POST", "/v1/events/redeliver", `{"inboxId":"` + e.inboxID + `"}`},
 		{"otherInbox", no, "POST", "/v1/events/redeliver", `{"inboxId":"` + e.inboxID + `"}`},
 		{"pod", no, "POST", "/v1/inboxes", `{"podId":"other"}`},
+		{"pod", no, "POST", "/v1/domains", `{"domain":"x.example","podId":"other"}`},
+		{"stranger", http.StatusBadRequest, "POST", "/v1/domains", `{"domain":"x.example","podId":"` + e.podID + `"}`},
 		{"pod", no, "POST", "/v1/inboxes", `{"webhookUrl":"http://127.0.0.1:1/hook"}`},
 		{"pod", no, "PATCH", "/v1/inboxes/" + e.inboxID, `{"webhookUrl":null}`},
 		{"pod", no, "PATCH", "/v1/inboxes/" + e.inboxID, `{"displayName":"x","webhookUrl":"http://127.0.0.1:1/hook"}`},

@@ -23,10 +23,12 @@ import (
 	"openmail/internal/access"
 	"openmail/internal/blob"
 	"openmail/internal/dispatch"
+	"openmail/internal/domains"
 	"openmail/internal/extract"
 	"openmail/internal/httpapi"
 	"openmail/internal/id"
 	"openmail/internal/intake"
+	"openmail/internal/mailauth"
 	"openmail/internal/mailbox"
 	"openmail/internal/mime"
 	"openmail/internal/outgoing"
@@ -47,6 +49,7 @@ type world struct {
 	access *access.Access
 	log    *bytes.Buffer
 	reader reader
+	names  names
 
 	account, token           string // an account and its key
 	otherAccount, otherToken string // another
@@ -68,7 +71,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 	w := &world{t: t, db: db, log: &bytes.Buffer{}}
 	rooms := mailbox.New(mailbox.Config{
 		Pods: db, Inboxes: db, Mail: db, Changes: db, Raws: db, Policies: db, Quarantine: db,
-		Texts: db, Reader: &w.reader, ReadTime: 10 * time.Second,
+		Texts: db, Reader: &w.reader, ReadTime: 10 * time.Second, Own: db,
 		Domains: []string{domain, "xn--bcher-kva.example"},
 	})
 	w.access = access.New(access.Config{
@@ -86,13 +89,16 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 	}
 	webhooks, listeners := dispatch.NewWebhooks(db, target{sender}), dispatch.NewListeners()
 	c := httpapi.Config{
-		Access: w.access, Mailbox: rooms,
+		Access: w.access, Mailbox: rooms, Domains: domains.New(domains.Config{
+			Store: db, Due: db, Pods: rooms, Names: &w.names, Keys: mailauth.NewSigner(db), Hostname: "mx." + domain, Own: []string{domain},
+			SPF: "a:mx." + domain, PerDay: 20, Logger: slog.New(slog.DiscardHandler),
+		}),
 		Releaser: intake.New(intake.Config{
 			Store: db, Quarantine: db, Bell: quiet{}, Dispatcher: quiet{}, Listening: listeners.Wanted,
 			MaxBytes: 1 << 20, Keep: time.Hour, Logger: slog.New(slog.DiscardHandler),
 		}),
 		Sender: outgoing.New(outgoing.Config{
-			Inboxes: rooms, Store: db, Quotas: db, Ours: func(d string) bool { return d == domain }, Wake: func(string) {}, MaxBytes: 36 << 20,
+			Inboxes: rooms, Store: db, Quotas: db, Ours: func(_ context.Context, d string) (bool, error) { return d == domain, nil }, Wake: func(string) {}, MaxBytes: 36 << 20,
 		}),
 		Suppressed: db,
 		Journal:    db, Redeliverer: dispatch.NewAgain(db, listeners, quiet{}),
@@ -300,6 +306,35 @@ type target struct{ *webhook.Sender }
 
 func (target) NewSecret() string { return webhook.NewSecret() }
 
+// names is the domain name system.
+type names struct {
+	mu      sync.Mutex
+	records []api.DomainRecord
+}
+
+func (n *names) publish(records []api.DomainRecord) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.records = records
+}
+
+func (n *names) find(kind, name string) (values []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, r := range n.records {
+		if r.Type == kind && r.Name == name {
+			values = append(values, r.Value)
+		}
+	}
+	return values
+}
+
+func (n *names) TXT(_ context.Context, name string) ([]string, error) {
+	return n.find("TXT", name), nil
+}
+
+func (n *names) MX(_ context.Context, name string) ([]string, error) { return n.find("MX", name), nil }
+
 // reader reads attachments in this process, as a child does.
 type reader struct {
 	mu     sync.Mutex
@@ -357,3 +392,9 @@ func (sockets) Ticket(key openmail.Key) (string, time.Time) {
 }
 
 var errBroken = errors.New("disk on fire at /secret/path")
+
+// domain brings a domain of that pod.
+func (w *world) domain(name, pod string) api.Domain {
+	w.t.Helper()
+	return want[api.Domain](w, http.StatusCreated, http.MethodPost, "/v1/domains", api.DomainCreate{Domain: name, PodID: &pod})
+}

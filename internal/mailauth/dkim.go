@@ -29,29 +29,22 @@ func NewSigner(keys Keys) *Signer {
 	return &Signer{keys: keys, cached: map[string][]pair{}}
 }
 
-// Record is a DNS record that has to be published.
-type Record struct {
-	Type  string // "TXT"
-	Name  string // fully qualified, without a final dot
-	Value string // whole: DNS wants it in strings of at most 255 bytes
-}
-
 // Records returns the records that tell the public keys of a domain. A domain
 // that has no keys yet gets them, so that they can be published before the first
 // mail leaves.
-func (s *Signer) Records(ctx context.Context, domain string) ([]Record, error) {
+func (s *Signer) Records(ctx context.Context, domain string) ([]openmail.DNSRecord, error) {
 	domain = strings.ToLower(domain)
 	pairs, err := s.pairs(ctx, domain)
 	if err != nil {
 		return nil, err
 	}
-	var records []Record
+	var records []openmail.DNSRecord
 	for _, p := range pairs {
 		value, err := p.record()
 		if err != nil {
 			return nil, err
 		}
-		records = append(records, Record{Type: "TXT", Name: p.selector + "._domainkey." + domain, Value: value})
+		records = append(records, openmail.DNSRecord{Type: "TXT", Name: p.selector + "._domainkey." + domain, Value: value})
 	}
 	return records, nil
 }

@@ -177,7 +177,7 @@ func TestRecordsTellThePublicKeysOnly(t *testing.T) {
 func TestADomainHasOneSetOfKeysWhoeverAsksFirst(t *testing.T) {
 	dir := t.TempDir()
 	db := opened(t, dir)
-	var got [8][]mailauth.Record
+	var got [8][]openmail.DNSRecord
 	var all sync.WaitGroup
 	for i := range got {
 		s := mailauth.NewSigner(db) // as on another node

@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"crypto/rand"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,17 +43,17 @@ func (m *Mailbox) CreateInbox(ctx context.Context, scope openmail.Scope, n NewIn
 	if err := n.check(); err != nil {
 		return openmail.Inbox{}, err
 	}
-	domain, err := m.domain(n.Domain)
+	pod, err := m.podFor(ctx, scope, n.Pod)
 	if err != nil {
 		return openmail.Inbox{}, err
 	}
-	pod, err := m.podFor(ctx, scope, n.Pod)
+	domain, own, err := m.domain(ctx, scope, n.Domain, pod)
 	if err != nil {
 		return openmail.Inbox{}, err
 	}
 	now := time.Now()
 	in := openmail.Inbox{
-		ID: id.At(openmail.PrefixInbox, now), Account: scope.Account, Pod: pod,
+		ID: id.At(openmail.PrefixInbox, now), Account: scope.Account, Pod: pod, Domain: own,
 		DisplayName: n.DisplayName, ExternalID: n.ExternalID, CreatedAt: now,
 	}
 	if n.Webhook != nil {
@@ -110,20 +111,27 @@ func validName(name string) bool {
 	return true
 }
 
-// domain is the mail domain that name means, one of this server's.
-func (m *Mailbox) domain(name string) (string, error) {
+// domain is the mail domain that name means, for an inbox of that pod: one of
+// this server's, or one of the account's own, with its id.
+func (m *Mailbox) domain(ctx context.Context, scope openmail.Scope, name, pod string) (domain, own string, err error) {
 	if name == "" && len(m.c.Domains) > 0 {
-		return m.c.Domains[0], nil
+		return m.c.Domains[0], "", nil
 	}
-	if len(name) <= 4*maxDomain { // more takes time by the square of its length
-		ascii, err := idna.Lookup.ToASCII(name)
-		for _, d := range m.c.Domains {
-			if err == nil && d == ascii {
-				return d, nil
-			}
+	if len(name) > 4*maxDomain { // more takes time by the square of its length
+		name = ""
+	}
+	ascii, err := idna.Lookup.ToASCII(name)
+	if err == nil && slices.Contains(m.c.Domains, ascii) {
+		return ascii, "", nil
+	}
+	if err == nil && ascii != "" && m.c.Own != nil {
+		d, err := m.c.Own.UsableDomain(ctx, scope, ascii, pod)
+		if openmail.CodeOf(err) != openmail.CodeNotFound {
+			return d.Name, d.ID, err
 		}
 	}
-	return "", openmail.FieldErrorf(openmail.CodeInvalidDomain, "domain", "This server receives mail for %s only.", strings.Join(m.c.Domains, ", "))
+	return "", "", openmail.FieldErrorf(openmail.CodeInvalidDomain, "domain",
+		"An inbox can be on %s, or on a domain of yours that is verified and that its pod may use.", strings.Join(m.c.Domains, ", "))
 }
 
 // Inbox returns one.

@@ -37,6 +37,8 @@ type Config struct {
 	Reader Reader
 	// ReadTime is how long one attachment may take then.
 	ReadTime time.Duration
+	// Own finds the domains that accounts have brought; nil: there are none.
+	Own Domains
 	// Domains are the mail domains of this server, the default one first, in
 	// lower case and ASCII.
 	Domains []string

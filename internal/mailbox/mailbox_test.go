@@ -32,7 +32,8 @@ func TestADomainThatCannotBeOursCostsNothing(t *testing.T) {
 		b.WriteRune(rune(0x4e00 + i%20_000))
 	}
 	start := time.Now()
-	if _, err := New(Config{Domains: []string{"openmail.test"}}).domain(b.String()); openmail.CodeOf(err) != openmail.CodeInvalidDomain || time.Since(start) > time.Second {
+	_, _, err := New(Config{Domains: []string{"openmail.test"}}).domain(t.Context(), openmail.Scope{}, b.String(), "")
+	if openmail.CodeOf(err) != openmail.CodeInvalidDomain || time.Since(start) > time.Second {
 		t.Errorf("%v after %v", err, time.Since(start))
 	}
 }

@@ -12,8 +12,9 @@ import (
 type Inboxes interface {
 	// CreateInbox writes a new inbox, with its webhook if it has one, and
 	// without a pod into the default one;
-	// openmail.CodeAddressTaken, and openmail.CodeInvalidPod when its pod is
-	// gone.
+	// openmail.CodeAddressTaken, openmail.CodeInvalidPod when its pod is
+	// gone, and openmail.CodeInvalidDomain when its domain is, or may no
+	// longer be used there.
 	CreateInbox(ctx context.Context, scope openmail.Scope, in openmail.Inbox) error
 	// Inbox returns one; openmail.CodeNotFound.
 	Inbox(ctx context.Context, scope openmail.Scope, id string) (openmail.Inbox, error)
@@ -40,8 +41,16 @@ type Pods interface {
 	// openmail.CodeClientIDTaken.
 	UpdatePod(ctx context.Context, scope openmail.Scope, p openmail.Pod) error
 	// DeletePod removes a pod and revokes its keys; openmail.CodePodNotEmpty
-	// while it has inboxes, openmail.CodeDefaultPod.
+	// while it has inboxes, openmail.CodePodHasDomains, openmail.CodeDefaultPod.
 	DeletePod(ctx context.Context, scope openmail.Scope, pod string, at time.Time) error
+}
+
+// Domains is where the domains of accounts are kept.
+type Domains interface {
+	// UsableDomain returns the scope's account's verified domain of that
+	// name, if inboxes of that pod may be on it; openmail.CodeNotFound. A scope
+	// that is limited to a pod finds those of the whole account too.
+	UsableDomain(ctx context.Context, scope openmail.Scope, name, pod string) (openmail.Domain, error)
 }
 
 // Mail is where threads and messages are kept. What is in the trash is not

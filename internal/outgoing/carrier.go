@@ -60,7 +60,7 @@ type CarrierConfig struct {
 	// mail waits.
 	Transport Transport
 	// Ours reports whether mail to a domain stays on this server.
-	Ours func(domain string) bool
+	Ours Ours
 	// Hostname is this server's name in the reports that it writes.
 	Hostname string
 	Logger   *slog.Logger
@@ -296,12 +296,19 @@ func (c *Carrier) attempt(ctx context.Context, claimed Claimed) []Settled {
 		return nil
 	}
 	p := Parcel{From: claimed.Message.Envelope.MailFrom, To: each(due, func(d Due) string { return d.Recipient }), Domain: claimed.Domain, Mail: claimed.Raw}
-	answers := c.offer(ctx, p)
+	ours, err := c.Ours(ctx, claimed.Domain)
+	if err != nil {
+		if ctx.Err() == nil {
+			c.Logger.Error("mail.domain", "message", claimed.Message.ID, "error", err)
+		}
+		return postponed(Claimed{Due: due})
+	}
+	answers := c.offer(ctx, p, ours)
 	settled := make([]Settled, len(due))
 	for i, d := range due {
 		now := time.Now()
 		settled[i] = Settled{Due: d, Answer: answers[i], Next: decide(answers[i], d.Attempts, d.Began, now)}
-		if c.Ours(claimed.Domain) {
+		if ours {
 			settled[i].Next.Suppress = false // such an inbox may be made at any time
 		}
 		if c.Observe != nil {
@@ -311,15 +318,16 @@ func (c *Carrier) attempt(ctx context.Context, claimed Claimed) []Settled {
 	return settled
 }
 
-// offer makes one attempt, and has an answer for each recipient.
-func (c *Carrier) offer(ctx context.Context, p Parcel) []Answer {
+// offer makes one attempt, here where the domain is ours, and has an answer for
+// each recipient.
+func (c *Carrier) offer(ctx context.Context, p Parcel, ours bool) []Answer {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	var answers []Answer
 	switch {
 	case p.Mail == nil: // which may be so for good: it counts, and ends with patience
 		answers = slices.Repeat([]Answer{failure("The server could not read the mail.")}, len(p.To))
-	case c.Ours(p.Domain):
+	case ours:
 		answers = c.local(ctx, p)
 	case c.Transport == nil:
 		answers = slices.Repeat([]Answer{{Fate: fateHeld, Text: heldNote}}, len(p.To))

@@ -28,7 +28,7 @@ type Config struct {
 	// Signer signs what is sent; nil: nothing is signed.
 	Signer Signer
 	// Ours reports whether mail to a domain stays on this server.
-	Ours func(domain string) bool
+	Ours Ours
 	// Relayed says that mail to other domains has a way out.
 	Relayed bool
 	// Wake tells the carrier that a domain has something due. It does not
@@ -232,7 +232,10 @@ func (o *Outgoing) acceptance(ctx context.Context, d addressed) (Acceptance, err
 	if int64(len(mail)) > o.c.MaxBytes {
 		return Acceptance{}, openmail.Errorf(openmail.CodeTooLarge, "The mail would be larger than %d bytes.", o.c.MaxBytes)
 	}
-	a := Acceptance{Pod: d.inbox.Pod, Raw: mail, Digest: sha256.Sum256(mail), Reply: d.conv != nil, Queued: o.queued(d)}
+	a := Acceptance{Pod: d.inbox.Pod, Raw: mail, Digest: sha256.Sum256(mail), Reply: d.conv != nil}
+	if a.Queued, err = o.queued(ctx, d); err != nil {
+		return Acceptance{}, err
+	}
 	a.Message = d.message(messageID, mail)
 	return a, nil
 }
@@ -286,16 +289,21 @@ func returnPath(address string) string {
 }
 
 // queued gives each recipient a place in the queue.
-func (o *Outgoing) queued(d addressed) []Queued {
-	var all []Queued
+func (o *Outgoing) queued(ctx context.Context, d addressed) (all []Queued, err error) {
 	for _, a := range append([]openmail.Address{d.to}, d.cc...) {
 		q := Queued{Recipient: a.Addr, Domain: a.Domain(), Due: d.now}
-		if !o.c.Relayed && !o.c.Ours(q.Domain) {
+		reachable := o.c.Relayed
+		if !reachable {
+			if reachable, err = o.c.Ours(ctx, q.Domain); err != nil {
+				return nil, fmt.Errorf("look for the domain of a recipient: %w", err)
+			}
+		}
+		if !reachable {
 			q.Due, q.Note = time.Time{}, heldNote
 		}
 		all = append(all, q)
 	}
-	return all
+	return all, nil
 }
 
 func (o *Outgoing) accept(ctx context.Context, scope openmail.Scope, a Acceptance) (Sent, error) {

@@ -14,6 +14,10 @@ type Transport interface {
 	Send(ctx context.Context, p Parcel) []Answer
 }
 
+// Ours reports whether mail to a domain, in lower case and ASCII, stays on this
+// server.
+type Ours func(ctx context.Context, domain string) (bool, error)
+
 // Signer signs mail.
 type Signer interface {
 	// Sign returns mail with DKIM signatures of that domain put on top

@@ -126,7 +126,7 @@ func (quiet) Filed(string, string, openmail.State) {}
 
 // build makes the room anew, as a start of the process would.
 func (w *world) build() {
-	ours := func(domain string) bool { return domain == home }
+	ours := func(_ context.Context, domain string) (bool, error) { return domain == home, nil }
 	var transport outgoing.Transport
 	if w.remote != nil {
 		w.remote.now, w.remote.most = map[string]int{}, map[string]int{}

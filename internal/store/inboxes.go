@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	inboxColumns = "i.id, i.account_id, i.pod_id, i.address, i.display_name, i.external_id, i.created_at"
+	inboxColumns = "i.id, i.account_id, i.pod_id, i.domain_id, i.address, i.display_name, i.external_id, i.created_at"
 	// selectInbox reads an inbox with its webhook, selectBareInbox without.
 	selectInbox     = "select " + inboxColumns + ", coalesce(w.id, ''), coalesce(w.url, ''), coalesce(w.enabled, 0), coalesce(w.disabled_reason, '')" + inboxFrom
 	selectBareInbox = "select " + inboxColumns + ", '', '', 0, '' from inbox i"
@@ -21,7 +21,7 @@ const (
 func scanInbox(s scanner) (in openmail.Inbox, err error) {
 	var created int64
 	var w openmail.Endpoint
-	err = s.Scan(&in.ID, &in.Account, &in.Pod, &in.Address, &in.DisplayName, &in.ExternalID, &created, &w.ID, &w.URL, &w.Enabled, &w.DisabledReason)
+	err = s.Scan(&in.ID, &in.Account, &in.Pod, &in.Domain, &in.Address, &in.DisplayName, &in.ExternalID, &created, &w.ID, &w.URL, &w.Enabled, &w.DisabledReason)
 	in.CreatedAt = moment(created)
 	if w.ID != "" {
 		w.Account, w.Inbox = in.Account, in.ID
@@ -83,10 +83,13 @@ func (db *DB) CreateInbox(ctx context.Context, scope openmail.Scope, in openmail
 		if err != nil {
 			return err
 		}
+		if err := t.holdDomain(in, pod); err != nil {
+			return err
+		}
 		taken := openmail.FieldErrorf(openmail.CodeAddressTaken, "mailboxName", "Another inbox has the address %s.", in.Address)
-		err = t.must(taken, `insert into inbox (id, account_id, pod_id, address, display_name, external_id, created_at)
-			values ($1, $2, $3, $4, $5, $6, $7) on conflict (address) do nothing`,
-			in.ID, in.Account, pod, in.Address, in.DisplayName, in.ExternalID, micros(in.CreatedAt))
+		err = t.must(taken, `insert into inbox (id, account_id, pod_id, domain_id, address, display_name, external_id, created_at)
+			values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (address) do nothing`,
+			in.ID, in.Account, pod, in.Domain, in.Address, in.DisplayName, in.ExternalID, micros(in.CreatedAt))
 		if err != nil || in.Webhook == nil {
 			return err
 		}

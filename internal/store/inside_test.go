@@ -352,6 +352,31 @@ func everyStatement(t *testing.T, db *DB) {
 	_ = db.CreatePod(ctx, account, openmail.Pod{ID: "pod_2", Account: "acc_1"})
 	_ = db.UpdatePod(ctx, account, openmail.Pod{ID: "pod_2", ClientID: "acme"})
 	_ = db.DeletePod(ctx, account, "pod_2", time.Now())
+	everyDomain(t, db)
+}
+
+// everyDomain does the same for the domains of accounts.
+func everyDomain(t *testing.T, db *DB) {
+	ctx, now := t.Context(), time.Now()
+	d := openmail.Domain{ID: "dom_1", Account: "acc_1", Name: "acme.example", Due: now}
+	account := openmail.Scope{Account: "acc_1"}
+	if err := db.CreateDomain(ctx, account, d, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, scope := range []openmail.Scope{account, account.InPod("pod_1")} {
+		_, _ = db.Domain(ctx, scope, "dom_1")
+		_, _, _ = db.Domains(ctx, scope, openmail.Page{Limit: 10})
+	}
+	if due, err := db.ClaimDomains(ctx, openmail.Operator(), now, now.Add(time.Minute), 10); len(due) != 1 || err != nil {
+		t.Fatalf("claimed %+v, %v", due, err)
+	}
+	_, _ = db.NextDomain(ctx, openmail.Operator())
+	_ = db.SettleDomain(ctx, account, d)
+	_, _ = db.ReceivesFor(ctx, openmail.Operator(), "acme.example")
+	_, _ = db.UsableDomain(ctx, account, "acme.example", "pod_1")
+	_ = db.CreateInbox(ctx, account, openmail.Inbox{ID: "inb_9", Account: "acc_1", Domain: "dom_1"})
+	_ = db.BindDomain(ctx, account, "dom_1", "")
+	_ = db.DeleteDomain(ctx, account, "dom_1")
 }
 
 // everySend does the same for what sends mail.

@@ -124,6 +124,13 @@ func (db *DB) DeletePod(ctx context.Context, scope openmail.Scope, pod string, a
 		if full {
 			return openmail.Errorf(openmail.CodePodNotEmpty, "The pod has inboxes: delete them first.")
 		}
+		var bound bool
+		if err := t.row("select exists (select 1 from mail_domain where pod_id <> '' and pod_id = $1)", []any{pod}, &bound); err != nil {
+			return err
+		}
+		if bound {
+			return openmail.Errorf(openmail.CodePodHasDomains, "The pod has domains: bind them to another pod, or delete them.")
+		}
 		return t.each([]any{pod}, "delete from pod where id = $1").
 			then([]any{micros(at), account, pod}, "update api_key set revoked_at = $1 where account_id = $2 and pod_id = $3 and revoked_at = 0").err
 	}, scope.Account)

@@ -46,6 +46,7 @@ create table inbox (
   id           text   not null primary key,
   account_id   text   not null,
   pod_id       text   not null, -- for good
+  domain_id    text   not null, -- the account's own that it is on; '': it is on the server's
   address      text   not null unique,
   display_name text   not null,
   external_id  text   not null,
@@ -53,6 +54,31 @@ create table inbox (
 ) /* WITHOUT_ROWID */;
 create index inbox_of_account on inbox (account_id, id);
 create index inbox_of_pod on inbox (account_id, pod_id, id);
+create index inbox_of_domain on inbox (domain_id, pod_id) where domain_id <> '';
+
+-- The mail domains that accounts have brought. Two accounts may have the same
+-- name, until one has proved that it is its own.
+create table mail_domain (
+  id          text   not null primary key,
+  account_id  text   not null,
+  pod_id      text   not null, -- '': every pod's
+  name        text   not null,
+  token       text   not null,
+  status      text   not null,
+  reason      text   not null,
+  checks      text   not null,
+  receives    bigint not null,
+  tries       bigint not null,
+  version     bigint not null,
+  created_at  bigint not null,
+  verified_at bigint not null,
+  checked_at  bigint not null,
+  due_at      bigint not null
+) /* WITHOUT_ROWID */;
+create unique index mail_domain_of_account on mail_domain (account_id, name);
+create unique index mail_domain_verified on mail_domain (name) where verified_at > 0;
+create index mail_domain_of_pod on mail_domain (pod_id) where pod_id <> '';
+create index mail_domain_due on mail_domain (due_at) where due_at > 0;
 
 create table thread (
   id              text   not null primary key,
@@ -334,6 +360,7 @@ drop table attachment_text;
 drop table mention;
 drop table message;
 drop table thread;
+drop table mail_domain;
 drop table inbox;
 drop table api_key;
 drop table pod;

@@ -1,0 +1,98 @@
+package domains
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"openmail"
+)
+
+// The purposes of records.
+const (
+	purposeOwnership = "ownership"
+	purposeMX        = "mx"
+	purposeSPF       = "spf"
+	purposeDKIM      = "dkim"
+	purposeDMARC     = "dmarc"
+)
+
+// priority is that of the MX record.
+const priority = 10
+
+// tokenPrefix is what an ownership record begins with.
+const tokenPrefix = "openmail-verification="
+
+// records are those that a domain needs, with what was found of them.
+func (d *Domains) records(ctx context.Context, n openmail.Domain) ([]openmail.DomainRecord, error) {
+	keys, err := d.c.Keys.Records(ctx, n.Name)
+	if err != nil {
+		return nil, err
+	}
+	txt := func(purpose, name, value string) openmail.DomainRecord {
+		return openmail.DomainRecord{
+			DNSRecord: openmail.DNSRecord{Type: "TXT", Name: name, Value: value}, Purpose: purpose, Required: true,
+		}
+	}
+	all := []openmail.DomainRecord{
+		txt(purposeOwnership, "_openmail."+n.Name, tokenPrefix+n.Token),
+		{DNSRecord: openmail.DNSRecord{Type: "MX", Name: n.Name, Value: d.c.Hostname, Priority: priority}, Purpose: purposeMX, Required: true},
+		txt(purposeSPF, n.Name, "v=spf1 "+d.c.SPF+" ~all"),
+	}
+	for _, k := range keys {
+		r := txt(purposeDKIM, k.Name, k.Value)
+		r.Required = tag(k.Value, "k") == "rsa" // many receivers read no other
+		all = append(all, r)
+	}
+	dmarc := txt(purposeDMARC, "_dmarc."+n.Name, "v=DMARC1; p=none;")
+	dmarc.Required = false
+	all = append(all, dmarc)
+	for i, r := range all {
+		all[i].Status = openmail.DomainPending
+		for _, c := range n.Checks {
+			if c.Type == r.Type && c.Name == r.Name {
+				all[i].Status, all[i].Reason = c.Status, c.Reason
+			}
+		}
+	}
+	return all, nil
+}
+
+func (d *Domains) shown(ctx context.Context, n openmail.Domain) (Shown, error) {
+	records, err := d.records(ctx, n)
+	return Shown{n, records}, err
+}
+
+// tag is the value of a tag of a record of the form "a=b; c=d" (RFC 6376 section
+// 3.2), without white space, which means nothing in those that are asked for.
+func tag(record, name string) string {
+	for field := range strings.SplitSeq(record, ";") {
+		key, value, _ := strings.Cut(field, "=")
+		if strings.TrimSpace(key) == name {
+			return strings.Join(strings.Fields(value), "")
+		}
+	}
+	return ""
+}
+
+// mechanisms are the terms of an SPF record up to the one that matches
+// everything: no mail comes to what stands behind it (RFC 7208 section 5.1).
+func mechanisms(record string) []string {
+	terms := strings.Fields(strings.ToLower(record))
+	for i, t := range terms {
+		if strings.TrimLeft(t, "+-~?") == "all" {
+			return terms[:i]
+		}
+	}
+	return terms
+}
+
+// passes reports whether an SPF record passes what the mechanism names. The MX
+// record leads to the hostname, so "mx" is as good as that.
+func (d *Domains) passes(record string) bool {
+	good := []string{strings.ToLower(d.c.SPF), "+" + strings.ToLower(d.c.SPF)}
+	if strings.EqualFold(d.c.SPF, "a:"+d.c.Hostname) {
+		good = append(good, "mx", "+mx")
+	}
+	return slices.ContainsFunc(mechanisms(record), func(t string) bool { return slices.Contains(good, t) })
+}
