@@ -20,6 +20,7 @@ import (
 const (
 	inboxJSON       = `{"id":"inb_1","podId":"pod_1","address":"jane@openmail.localhost","displayName":null,"webhookUrl":null,"createdAt":"2026-02-24T10:00:00.000Z"}`
 	podJSON         = `{"id":"pod_1","clientId":"acme","name":null,"isDefault":false,"createdAt":"2026-02-24T10:00:00.000Z"}`
+	domainJSON      = `{"id":"dom_1","domain":"acme.example","status":"pending","reason":null,"podId":null,"records":[{"type":"MX","name":"acme.example","value":"mx.example","priority":10,"purpose":"mx","required":true,"status":"pending","reason":null}],"createdAt":"2026-02-24T10:00:00.000Z","verifiedAt":null,"checkedAt":null}`
 	messageJSON     = `{"id":"msg_1","threadId":"thr_1","inboxId":"inb_1","direction":"inbound","fromAddr":"Alice <alice@example.com>","toAddr":"jane@openmail.localhost","headerTo":"jane@openmail.localhost","deliveryRole":"to","cc":[],"subject":"Your order","bodyText":"Hello","bodyHtml":"","attachments":[{"filename":"receipt.pdf","contentType":"application/pdf","sizeBytes":34210,"url":"http://127.0.0.1:8025/v1/attachments/msg_1/receipt.pdf","parsedText":"Receipt","extractionMethod":"pdf"}],"status":"received","createdAt":"2026-02-24T10:05:00.000Z","rfcMessageId":"<a@example.com>","inReplyTo":"","references":[],"rawUrl":"http://127.0.0.1:8025/v1/messages/msg_1/raw","sizeBytes":51234,"hiddenText":false,"defects":[],"partial":false}`
 	threadJSON      = `{"id":"thr_1","inboxId":"inb_1","subject":"Your order","isRead":false,"lastMessageAt":"2026-02-24T10:05:00.000Z","createdAt":"2026-02-24T10:05:00.000Z","messageCount":1}`
 	keyJSON         = `{"id":"key_1","name":"support","podId":null,"inboxId":"inb_1","tokenPrefix":"om_ab","last4":"9f3c","createdAt":"2026-02-24T10:00:00.000Z","lastUsedAt":null}`
@@ -75,6 +76,24 @@ var calls = []struct {
 	}},
 	{"POST /v1/inboxes/inb_1/webhook/rotate-secret", 200, `{"webhookSecret":"whsec_2"}`, func(ctx context.Context, c *client.Client) (any, error) {
 		return value(c.RotateInboxWebhookSecret(ctx, "inb_1"))
+	}},
+	{"GET /v1/domains?limit=2", 200, `{"data":[` + domainJSON + `],"total":1}`, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.DomainPage(ctx, openmail.Page{Limit: 2}))
+	}},
+	{"GET /v1/domains/acme.example", 200, domainJSON, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.Domain(ctx, "acme.example"))
+	}},
+	{`POST /v1/domains {"domain":"acme.example"}`, 201, domainJSON, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.CreateDomain(ctx, api.DomainCreate{Domain: "acme.example"}))
+	}},
+	{`PATCH /v1/domains/dom_1 {"podId":null}`, 200, domainJSON, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.UpdateDomain(ctx, "dom_1", api.DomainUpdate{PodID: api.Optional[string]{Set: true}}))
+	}},
+	{"POST /v1/domains/dom_1/verify", 200, domainJSON, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.VerifyDomain(ctx, "dom_1"))
+	}},
+	{"DELETE /v1/domains/dom_1", 204, "", func(ctx context.Context, c *client.Client) (any, error) {
+		return done(c.DeleteDomain(ctx, "dom_1"))
 	}},
 	{"GET /v1/pods", 200, `{"data":[` + podJSON + `],"total":1}`, func(ctx context.Context, c *client.Client) (any, error) {
 		return value(c.PodPage(ctx, openmail.Page{}))
