@@ -56,8 +56,7 @@ func (p printer) record(r api.DomainRecord) error {
 
 func (c *cli) domainAdd() *cobra.Command {
 	var pod string
-	var cmd *cobra.Command
-	cmd = c.about("add", "domain", "Bring a domain, and show the records to publish", func(ctx context.Context, s *session, name string) error {
+	cmd := c.about("add", "domain", "Bring a domain, and show the records to publish", func(ctx context.Context, s *session, name string) error {
 		d, err := s.client.CreateDomain(ctx, api.DomainCreate{Domain: name, PodID: orNil(pod)})
 		if err != nil {
 			return err
