@@ -24,7 +24,7 @@ jq -e --arg id "$INBOX" '.defaultInboxId == $id' "$HOME/.openmail-cli/state.json
 out '.total == 1 and .data[0].displayName == "Jane Doe"' inbox list
 om inbox list | grep -q jane@openmail.localhost
 out '.ok and .api.health == "ok" and .api.auth == "ok" and .api.apiKeySource == "root-key" and .bridge.status == "stopped"' status
-out '.ok and ([.checks[].name] == ["server","clock","key","stream","inbox"])' doctor
+out '.ok and ([.checks[].name] == ["server","clock","key","stream","inbox","disk","smtp","dns","outbound"])' doctor
 
 # Events as they happen: one JSON object a line.
 background "$OPENMAIL" listen --json --count 2 >"$WORK/listened" 2>"$WORK/listen.err"

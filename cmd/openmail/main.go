@@ -8,7 +8,9 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"openmail/internal/app"
 	"openmail/internal/cli"
+	"openmail/internal/doctor"
 	"openmail/internal/extract"
 )
 
@@ -25,9 +27,19 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	root := cli.New(cli.Options{Version: versionText()})
+	root := cli.New(cli.Options{Version: versionText(), Beside: beside})
 	root.AddCommand(serveCommand(), demoCommand(), configCommand())
 	return cli.Execute(ctx, root)
+}
+
+// beside is what doctor finds at a server of this machine.
+func beside(ctx context.Context, data, probe string) ([]cli.Check, error) {
+	found, err := app.Diagnose(ctx, data, probe)
+	var checks []cli.Check
+	for _, c := range found {
+		checks = append(checks, cli.Check{Name: c.Name, OK: c.Status != doctor.Fail, Status: string(c.Status), Message: c.Message})
+	}
+	return checks, err
 }
 
 // versionText is the version of a release, or of the module as it was built.

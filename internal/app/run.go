@@ -69,6 +69,9 @@ func start(ctx context.Context, failed func(), logger *slog.Logger, parts []part
 // announce tells where the server listens, now that it does.
 func (a *App) announce(ctx context.Context) error {
 	addresses := a.Addresses()
+	if err := a.describe(ctx); err != nil {
+		return err
+	}
 	if err := a.folder.writeAddresses(addresses); err != nil {
 		return err
 	}

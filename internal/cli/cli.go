@@ -32,6 +32,10 @@ type Options struct {
 	Getenv         func(string) string
 	// Home is where ~ is.
 	Home string
+	// Beside looks at the server on this machine that keeps its data in that
+	// folder, for doctor, and at whether port 25 is open on the way to the mail
+	// server of the domain probe, if there is one; nil: nobody does.
+	Beside func(ctx context.Context, data, probe string) ([]Check, error)
 }
 
 // cli is the command line before a command is chosen.

@@ -86,10 +86,11 @@ func (p printer) line(format string, args ...any) error {
 
 // Colours, as SGR parameters.
 const (
-	bold  = "1"
-	dim   = "2"
-	red   = "31"
-	green = "32"
+	bold   = "1"
+	dim    = "2"
+	red    = "31"
+	green  = "32"
+	yellow = "33"
 )
 
 func (p printer) paint(sgr, text string) string {

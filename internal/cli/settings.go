@@ -51,6 +51,7 @@ type settings struct {
 	key    string
 	source source
 	path   string // of the state file
+	data   string // the data folder of a server on this machine, if one is there
 	state  *state
 	getenv func(string) string // the process's environment
 	dotenv map[string]string   // ./.env
@@ -72,9 +73,9 @@ func (c *cli) resolve() (settings, error) {
 	if set.state, err = readState(set.path); err != nil {
 		return set, err
 	}
-	data := cmp.Or(set.env("OPENMAIL_DATA"), "openmail-data")
-	set.base, set.named = c.findBase(set, data)
-	set.key, set.source = c.findKey(set, data)
+	set.data = cmp.Or(set.env("OPENMAIL_DATA"), "openmail-data")
+	set.base, set.named = c.findBase(set, set.data)
+	set.key, set.source = c.findKey(set, set.data)
 	return set, nil
 }
 

@@ -34,10 +34,13 @@ func (d *Domains) records(ctx context.Context, n openmail.Domain) ([]openmail.Do
 			DNSRecord: openmail.DNSRecord{Type: "TXT", Name: name, Value: value}, Purpose: purpose, Required: true,
 		}
 	}
-	all := []openmail.DomainRecord{
-		txt(purposeOwnership, "_openmail."+n.Name, tokenPrefix+n.Token),
-		{DNSRecord: openmail.DNSRecord{Type: "MX", Name: n.Name, Value: d.c.Hostname, Priority: priority}, Purpose: purposeMX, Required: true},
-		txt(purposeSPF, n.Name, "v=spf1 "+d.c.SPF+" ~all"),
+	var all []openmail.DomainRecord
+	if n.Token != "" {
+		all = append(all, txt(purposeOwnership, "_openmail."+n.Name, tokenPrefix+n.Token))
+	}
+	all = append(all, openmail.DomainRecord{DNSRecord: openmail.DNSRecord{Type: "MX", Name: n.Name, Value: d.c.Hostname, Priority: priority}, Purpose: purposeMX, Required: true})
+	if d.c.SPF != "" {
+		all = append(all, txt(purposeSPF, n.Name, "v=spf1 "+d.c.SPF+" ~all"))
 	}
 	for _, k := range keys {
 		r := txt(purposeDKIM, k.Name, k.Value)
@@ -61,6 +64,29 @@ func (d *Domains) records(ctx context.Context, n openmail.Domain) ([]openmail.Do
 func (d *Domains) shown(ctx context.Context, n openmail.Domain) (Shown, error) {
 	records, err := d.records(ctx, n)
 	return Shown{n, records}, err
+}
+
+// Looked is a record, and what is found of it now.
+type Looked struct {
+	openmail.DomainRecord
+	Unsure bool // it could not be looked up
+}
+
+// Look looks at what a domain needs that nobody has to prove: the server's own.
+// Of c it takes Names, Keys, Hostname and SPF; without SPF, that record is left
+// out.
+func Look(ctx context.Context, c Config, name string) ([]Looked, error) {
+	d := New(c)
+	records, err := d.records(ctx, openmail.Domain{Name: name})
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Looked, len(records))
+	for i, f := range d.look(ctx, records) {
+		all[i] = Looked{records[i], f.unsure}
+		all[i].Status, all[i].Reason = f.status, f.reason
+	}
+	return all, nil
 }
 
 // tag is the value of a tag of a record of the form "a=b; c=d" (RFC 6376 section

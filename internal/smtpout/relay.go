@@ -87,7 +87,7 @@ func (r Relay) String() string {
 	if r.host == "" {
 		return ""
 	}
-	u := url.URL{Scheme: "smtp", Host: r.addr()}
+	u := url.URL{Scheme: "smtp", Host: r.Addr()}
 	if r.implicit {
 		u.Scheme = "smtps"
 	}
@@ -100,7 +100,8 @@ func (r Relay) String() string {
 // GoString is String.
 func (r Relay) GoString() string { return r.String() }
 
-func (r Relay) addr() string { return net.JoinHostPort(r.host, strconv.Itoa(int(r.port))) }
+// Addr is where the relay listens, host:port.
+func (r Relay) Addr() string { return net.JoinHostPort(r.host, strconv.Itoa(int(r.port))) }
 
 // local reports whether the relay is on this machine, by its spelling: then
 // nobody stands between.
@@ -127,7 +128,7 @@ func (s *Sender) relaySecurity() security {
 // byRelay offers the mail to the relay. What goes wrong before it has heard of
 // the mail is a matter between it and us, and costs nobody his mail.
 func (s *Sender) byRelay(ctx context.Context, o *offer) {
-	h := hop{name: s.relay.host, addr: s.relay.addr(), security: s.relaySecurity(), relay: s.relay, dialer: reach.Dialer{}}
+	h := hop{name: s.relay.host, addr: s.relay.Addr(), security: s.relaySecurity(), relay: s.relay, dialer: reach.Dialer{}}
 	s.toHop(ctx, o, h)
 }
 
