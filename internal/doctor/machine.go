@@ -25,7 +25,7 @@ func (c Config) disk(context.Context) []Check {
 	if err := syscall.Statfs(c.Data, &s); err != nil {
 		return one("disk", Warn, fmt.Sprintf("the data folder cannot be looked at: %v", err))
 	}
-	status, message := space(s.Bavail * uint64(s.Bsize))
+	status, message := space(uint64(max(s.Bavail, 0)) * uint64(s.Bsize)) // signed on some systems, and then below 0 in what is kept for root
 	return one("disk", status, message)
 }
 
