@@ -31,8 +31,8 @@ func confine(o order) (c Confinement, err error) {
 			return 0, fmt.Errorf("limit %d: %w", resource, err)
 		}
 	}
-	if err := unix.Setpriority(unix.PRIO_PGRP, 0, niceness); err != nil {
-		return 0, err
+	if err := standBack(); err != nil {
+		return 0, fmt.Errorf("stand back: %w", err)
 	}
 	if denyFiles(o.Tools) == nil {
 		c |= NoFiles
@@ -41,6 +41,16 @@ func confine(o order) (c Confinement, err error) {
 		c |= NoNetwork
 	}
 	return c, nil
+}
+
+// standBack is behind where the server stands, which may be low itself: nobody
+// comes forward again.
+func standBack() error {
+	inverse, err := unix.Getpriority(unix.PRIO_PGRP, 0) // 20 less the niceness: see getpriority(2)
+	if err != nil {
+		return err
+	}
+	return unix.Setpriority(unix.PRIO_PGRP, 0, 20-inverse+niceness)
 }
 
 // What Landlock tells apart.

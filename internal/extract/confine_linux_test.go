@@ -2,12 +2,17 @@ package extract_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"openmail"
 	"openmail/internal/extract"
 )
 
@@ -64,7 +69,7 @@ write tmp -> PermissionError
 parent -> PermissionError
 mkdir -> FileNotFoundError
 folder True 2 False
-cpu 60 data 512 files 64 size 0 nice 5
+cpu 60 data 512 files 64 size 0 nice ` + fmt.Sprint(niceness(t)+5) + `
 memory -> MemoryError
 uid 0: False`
 	if got.Text != want {
@@ -100,4 +105,29 @@ func TestAReaderThatWritesForEverIsCut(t *testing.T) {
 	if got.Method != "pdf" || !strings.HasPrefix(got.Text, "üüü") {
 		t.Errorf("%s, %d bytes", got.Method, len(got.Text))
 	}
+}
+
+// A server may run with less priority than others, as by Nice= of systemd: its
+// children stand back behind it, and may not be asked to come forward.
+func TestAReaderStandsBackBehindAServerThatStandsBackItself(t *testing.T) {
+	p, l := newPool(t, script(t, "import os; print('nice', os.nice(0))"))
+	servers := niceness(t) + 6
+	done := make(chan openmail.Extracted, 1)
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: nobody else runs on it
+		check(t, unix.Setpriority(unix.PRIO_PROCESS, 0, servers))
+		done <- p.Read(within(t, 20*time.Second), "acc_1", file("a.pdf", pdf("x")), 0)
+	}()
+	if got, want := <-done, fmt.Sprint("nice ", servers+5); got.Text != want {
+		t.Errorf("%s: %q, want %q\n%s", got.Method, got.Text, want, l)
+	}
+}
+
+// niceness is that of this process.
+func niceness(t *testing.T) int {
+	t.Helper()
+	inverse, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	check(t, err)
+	return 20 - inverse
 }
