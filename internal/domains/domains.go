@@ -150,13 +150,18 @@ func (d *Domains) List(ctx context.Context, scope openmail.Scope, p openmail.Pag
 	return d.c.Store.Domains(ctx, scope, openmail.Page{Limit: min(p.Limit, maxPage), Offset: max(p.Offset, 0)})
 }
 
+// whole is a domain for what only a key of the whole account may do.
+func (d *Domains) whole(ctx context.Context, scope openmail.Scope, doing, name string) (openmail.Domain, error) {
+	if err := scope.NeedAccount(doing); err != nil {
+		return openmail.Domain{}, err
+	}
+	return d.c.Store.Domain(ctx, scope, spelled(name))
+}
+
 // Bind lets only inboxes of one pod be on a domain, or with "" those of every
 // pod. Errors are openmail.CodeNotFound, CodeInvalidPod, CodeDomainHasInboxes.
 func (d *Domains) Bind(ctx context.Context, scope openmail.Scope, name, pod string) (Shown, error) {
-	if err := scope.NeedAccount("change a domain"); err != nil {
-		return Shown{}, err
-	}
-	n, err := d.c.Store.Domain(ctx, scope, spelled(name))
+	n, err := d.whole(ctx, scope, "change a domain", name)
 	if err != nil {
 		return Shown{}, err
 	}
@@ -172,10 +177,7 @@ func (d *Domains) Bind(ctx context.Context, scope openmail.Scope, name, pod stri
 // Delete removes a domain on which there are no inboxes; openmail.CodeNotFound,
 // CodeDomainHasInboxes.
 func (d *Domains) Delete(ctx context.Context, scope openmail.Scope, name string) error {
-	if err := scope.NeedAccount("delete a domain"); err != nil {
-		return err
-	}
-	n, err := d.c.Store.Domain(ctx, scope, spelled(name))
+	n, err := d.whole(ctx, scope, "delete a domain", name)
 	if err != nil {
 		return err
 	}
@@ -185,10 +187,7 @@ func (d *Domains) Delete(ctx context.Context, scope openmail.Scope, name string)
 // Verify looks at a domain now, and from now on more often again;
 // openmail.CodeNotFound, CodeDomainTaken, CodeRateLimit.
 func (d *Domains) Verify(ctx context.Context, scope openmail.Scope, name string) (Shown, error) {
-	if err := scope.NeedAccount("check a domain"); err != nil {
-		return Shown{}, err
-	}
-	n, err := d.c.Store.Domain(ctx, scope, spelled(name))
+	n, err := d.whole(ctx, scope, "check a domain", name)
 	if err != nil {
 		return Shown{}, err
 	}
