@@ -24,6 +24,7 @@ import (
 	"openmail"
 	"openmail/internal/doctor"
 	"openmail/internal/reach"
+	"openmail/internal/reach/dnstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -142,7 +143,7 @@ func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, *
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
 }
 
-// nameServer serves records, a line each; of a name in "broken." it fails.
+// nameServer serves records, a line each; without any, it fails.
 func nameServer(t *testing.T, records string) string {
 	t.Helper()
 	var all []dns.RR
@@ -153,12 +154,7 @@ func nameServer(t *testing.T, records string) string {
 		}
 		all = append(all, rr)
 	}
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	started, done := make(chan struct{}), make(chan struct{})
-	s := &dns.Server{PacketConn: pc, NotifyStartedFunc: func() { close(started) }, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+	return dnstest.Serve(t, dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg).SetReply(q)
 		for _, rr := range all {
 			if strings.EqualFold(rr.Header().Name, q.Question[0].Name) && rr.Header().Rrtype == q.Question[0].Qtype {
@@ -169,11 +165,7 @@ func nameServer(t *testing.T, records string) string {
 			m.Rcode = dns.RcodeServerFailure
 		}
 		_ = w.WriteMsg(m)
-	})}
-	go func() { defer close(done); _ = s.ActivateAndServe() }()
-	<-started
-	t.Cleanup(func() { _ = s.Shutdown(); <-done })
-	return pc.LocalAddr().String()
+	}))
 }
 
 // told is what was found of everything, as lines.

@@ -21,6 +21,7 @@ import (
 	"openmail/internal/id"
 	"openmail/internal/mailauth"
 	"openmail/internal/reach"
+	"openmail/internal/reach/dnstest"
 	"openmail/internal/store"
 )
 
@@ -39,22 +40,7 @@ type zone struct {
 func startZone(t *testing.T) (*zone, string) {
 	t.Helper()
 	z := &zone{records: map[string][]dns.RR{}}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pc, err := net.ListenPacket("udp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range []*dns.Server{{Listener: ln, Handler: z}, {PacketConn: pc, Handler: z}} {
-		started, done := make(chan struct{}), make(chan struct{})
-		s.NotifyStartedFunc = func() { close(started) }
-		go func() { defer close(done); _ = s.ActivateAndServe() }()
-		<-started
-		t.Cleanup(func() { _ = s.Shutdown(); <-done })
-	}
-	return z, ln.Addr().String()
+	return z, dnstest.Serve(t, z)
 }
 
 func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {

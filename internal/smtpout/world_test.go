@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"openmail/internal/outgoing"
+	"openmail/internal/reach/dnstest"
 	"openmail/internal/smtpout"
 )
 
@@ -41,23 +42,7 @@ func startNames(t *testing.T, records ...string) (*names, string) {
 	t.Helper()
 	n := &names{records: map[string][]dns.RR{}, fail: map[string]bool{}}
 	n.add(t, records...)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pc, err := net.ListenPacket("udp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range []*dns.Server{{Listener: ln, Handler: n}, {PacketConn: pc, Handler: n}} {
-		started := make(chan struct{})
-		s.NotifyStartedFunc = func() { close(started) }
-		done := make(chan struct{})
-		go func() { defer close(done); _ = s.ActivateAndServe() }()
-		<-started
-		t.Cleanup(func() { _ = s.Shutdown(); <-done })
-	}
-	return n, ln.Addr().String()
+	return n, dnstest.Serve(t, n)
 }
 
 func (n *names) add(t *testing.T, records ...string) {
