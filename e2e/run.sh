@@ -34,6 +34,10 @@ need chromium chromium
 need pdftotext poppler-utils
 need tesseract tesseract-ocr
 need pgrep procps
+need ip iproute2
+need unshare util-linux
+/usr/bin/python3 -c 'import dkim, nacl.signing' 2>/dev/null || missing+=(python3-dkim python3-nacl)
+/usr/bin/python3 -c 'import dns.message' 2>/dev/null || missing+=(python3-dnspython)
 /usr/bin/python3 -c 'import websockets' 2>/dev/null || missing+=(python3-websockets)
 /usr/bin/python3 -c 'import aiohttp' 2>/dev/null || missing+=(python3-aiohttp)
 perl -MNet::SSLeay -e 1 2>/dev/null || missing+=(libnet-ssleay-perl)

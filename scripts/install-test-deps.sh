@@ -21,6 +21,7 @@ python3-websockets /usr/bin/python3 -c 'import websockets'
 python3-aiohttp    /usr/bin/python3 -c 'import aiohttp'
 python3-dkim       /usr/bin/python3 -c 'import dkim'
 python3-nacl       /usr/bin/python3 -c 'import nacl.signing'
+python3-dnspython  /usr/bin/python3 -c 'import dns.message'
 postgresql         ls /usr/lib/postgresql/*/bin/initdb || command -v initdb
 sqlite3            command -v sqlite3
 swaks              command -v swaks
@@ -33,6 +34,8 @@ npm                command -v npm
 poppler-utils      command -v pdftotext
 tesseract-ocr      command -v tesseract
 procps             command -v pgrep
+iproute2           PATH=$PATH:/usr/sbin:/sbin command -v ip
+util-linux         command -v unshare
 LIST
 }
 
