@@ -192,8 +192,19 @@ holds '.total == 1 and .data[0].messageCount == 10'
 signed() { "$PYTHON" "$WORLD/signed.py" "$@"; }
 curl -sS -H "Authorization: Bearer $KEY" "$BASE/v1/messages/$RECEIVED/raw" | signed alpha.example
 
-# Whom Postfix does not know: refused, reported, suppressed.
+# A conversation with somebody at Postfix.
 at alpha
+new_inbox jane
+jane=$INBOX
+"$PYTHON" "$WORLD/person.py" "$BASE" "$KEY" "$jane" jane@alpha.example "$GAMMA" carol@gamma.example "$POSTFIX/mail/carol"
+want 200 GET "/v1/inboxes/$jane/threads"
+holds '.total == 1 and .data[0].messageCount == 10'
+want 200 GET "/v1/inboxes/$jane/messages?direction=outbound"
+holds '[.data[] | .status] | unique == ["sent"]'
+became "$(field '.data[0].id')" '.tls == "mta-sts"' || fail "not by its policy: $BODY"
+for mail in "$POSTFIX"/mail/carol/new/*; do signed alpha.example <"$mail"; done
+
+# Whom Postfix does not know: refused, reported, suppressed.
 send "$ann" nobody@gamma.example "Anybody?"
 reported() {
   call GET "/v1/threads/$1/messages"
