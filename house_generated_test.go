@@ -313,27 +313,51 @@ func metricRows(text string) (rows [][]string) {
 	return rows
 }
 
+// restOperation is what the page of routes has of one.
+type restOperation struct {
+	Summary   string
+	Tags      []string
+	Responses map[string]struct {
+		Ref string `json:"$ref"` // of an error: its name has the codes
+	}
+}
+
+// errors are the codes of an operation's answers, but for those that can come
+// to any request.
+func (o restOperation) errors() string {
+	common := []string{"bad_request", "unauthorized", "https_required", "not_found", "too_large", "rate_limit_exceeded", "internal_error", "unavailable", "storage_full"}
+	var all []string
+	for _, status := range slices.Sorted(maps.Keys(o.Responses)) {
+		codes := strings.Split(strings.TrimPrefix(o.Responses[status].Ref, "#/components/responses/"), "-")
+		for _, name := range codes[1:] {
+			if !slices.Contains(common, name) {
+				all = append(all, status+" "+code(name))
+			}
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
 func TestHouseGeneratedREST(t *testing.T) {
 	var document struct {
-		Paths map[string]map[string]struct {
-			Summary string
-			Tags    []string
-		}
+		Paths map[string]map[string]restOperation
 	}
 	must(t, json.Unmarshal([]byte(call(t, running(t), "", http.MethodGet, "/openapi.json", "")), &document))
 	byTag := map[string][][]string{}
 	for _, path := range slices.Sorted(maps.Keys(document.Paths)) {
 		for _, method := range []string{"get", "post", "put", "patch", "delete"} {
 			if o, ok := document.Paths[path][method]; ok {
-				byTag[o.Tags[0]] = append(byTag[o.Tags[0]], []string{code(strings.ToUpper(method) + " " + path), o.Summary})
+				byTag[o.Tags[0]] = append(byTag[o.Tags[0]], []string{code(strings.ToUpper(method) + " " + path), o.Summary, o.errors()})
 			}
 		}
 	}
-	page := "# REST\n\n" + notice + "Every route. `GET /openapi.json` of a running server has the parameters and shapes, as OpenAPI 3.1.\n" +
+	page := "# REST\n\n" + notice + "Every route. `GET /openapi.json` of a running server has the parameters and shapes, every status with its codes,\n" +
+		"and examples, as OpenAPI 3.1.\n" +
 		"A key goes into `Authorization: Bearer om_…`. Names are camelCase, times ISO 8601 in UTC with milliseconds,\n" +
-		"ids opaque. Most lists take `limit` (50, at most 100) and `offset`, and answer `{\"data\":[…],\"total\":n}`.\n"
+		"ids opaque. Most lists take `limit` (50, at most 100) and `offset`, and answer `{\"data\":[…],\"total\":n}`.\n" +
+		"The last column has the errors that not every request can have; [errors.md](errors.md) says what each means.\n"
 	for _, tag := range slices.Sorted(maps.Keys(byTag)) {
-		page += "\n## " + tag + "\n\n" + table([]string{"Route", ""}, byTag[tag])
+		page += "\n## " + tag + "\n\n" + table([]string{"Route", "", "Errors"}, byTag[tag])
 	}
 	compare(t, "docs/reference/rest.md", page)
 }

@@ -91,3 +91,13 @@ func TestAnAccountAddsSoManyDomainsInADay(t *testing.T) {
 	w.fails(400, openmail.CodeInvalidDomain, "domain", http.MethodPost, "/v1/domains", w.token, `{"domain":"a b"}`)
 	w.fails(400, openmail.CodeBadRequest, "nonsense", http.MethodPost, "/v1/domains", w.token, `{"domain":"more.example","nonsense":1}`)
 }
+
+func TestADomainBelongsToWhoeverProvesItFirst(t *testing.T) {
+	w := newWorld(t)
+	mine := want[api.Domain](w, 201, http.MethodPost, "/v1/domains", `{"domain":"acme.example"}`)
+	theirs := wantAs[api.Domain](w, w.otherToken, 201, http.MethodPost, "/v1/domains", `{"domain":"acme.example"}`)
+	w.names.publish(append(mine.Records, theirs.Records[0])) // with the proofs of both
+	wantAs[api.Domain](w, w.otherToken, 200, http.MethodPost, "/v1/domains/"+theirs.ID+"/verify", nil)
+	w.fails(409, openmail.CodeDomainTaken, "domain", http.MethodPost, "/v1/domains/"+mine.ID+"/verify", w.token, nil)
+	w.fails(400, openmail.CodeInvalidPod, "podId", http.MethodPatch, "/v1/domains/"+mine.ID, w.token, `{"podId":"pod_none"}`)
+}

@@ -34,6 +34,14 @@ func TestKeyIsShownOnceAndEndsWhenRevoked(t *testing.T) {
 	want[api.APIKey](w, 201, http.MethodPost, "/v1/api-keys", `{"name":null}`)
 }
 
+func TestTwentyKeysOfAnAccountAreEnough(t *testing.T) {
+	w := newWorld(t)
+	for range access.MaxKeys - 1 { // it has one
+		want[api.APIKey](w, 201, http.MethodPost, "/v1/api-keys", nil)
+	}
+	w.fails(422, openmail.CodeKeyLimit, "", http.MethodPost, "/v1/api-keys", w.token, nil)
+}
+
 func TestTwentyKeysOfAnInboxAreEnough(t *testing.T) {
 	w := newWorld(t)
 	path := "/v1/inboxes/" + w.inbox("jane").ID + "/api-keys"

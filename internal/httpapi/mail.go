@@ -27,7 +27,7 @@ func (s *Server) mailRoutes() {
 	add(s, route{
 		method: http.MethodGet, path: "/v1/attachments/{messageId}/{filename}", id: "getAttachment", tag: messages, auth: s.linkOrKey,
 		summary: "Get an attachment, by a redirect to a link that works for 15 minutes without a key", status: http.StatusFound,
-		responses: map[string]*huma.Response{"200": bytesOf("application/octet-stream"), "302": {Description: "The link, on the same origin"}},
+		responses: map[string]*huma.Response{"200": bytesOf("*/*"), "302": {Description: "The link, on the same origin"}},
 	}, s.getAttachment)
 	add(s, route{
 		method: http.MethodGet, path: "/v1/attachments/{messageId}/{filename}/text", id: "getAttachmentText", tag: messages,

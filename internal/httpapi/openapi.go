@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"iter"
 	"net/http"
 	"path"
 	"reflect"
@@ -12,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"openmail"
 	"openmail/api"
 )
 
@@ -28,10 +30,11 @@ func newAPI(mux *http.ServeMux, c Config) huma.API {
 			Info: &huma.Info{
 				Title: "OpenMail", Version: c.Version,
 				Description: "Real mailboxes for software agents. Events come over the WebSocket at /v1/ws or by webhook.",
+				License:     &huma.License{Name: "MIT", Identifier: "MIT"},
 			},
 			Servers: servers(c.Links.PublicURL),
 			Components: &huma.Components{
-				Schemas: schemas,
+				Schemas: schemas, Responses: map[string]*huma.Response{},
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"key": {Type: "http", Scheme: "bearer", Description: "A key of the account, of one pod, or of one inbox: om_…"},
 				},
@@ -91,10 +94,6 @@ func (s *Server) operation(r route) huma.Operation {
 	if op.Responses == nil {
 		op.Responses = map[string]*huma.Response{}
 	}
-	op.Responses["default"] = &huma.Response{
-		Description: "What went wrong",
-		Content:     map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Ref: "#/components/schemas/Error"}}},
-	}
 	if r.open {
 		return op
 	}
@@ -110,13 +109,14 @@ func (s *Server) operation(r route) huma.Operation {
 func document(a huma.API) []byte {
 	doc := a.OpenAPI()
 	asked := map[string]bool{}
-	for _, item := range doc.Paths {
-		for _, op := range []*huma.Operation{item.Post, item.Put, item.Patch} {
-			if op != nil && op.RequestBody != nil {
-				markUsed(doc, op.RequestBody.Content["application/json"].Schema, asked)
-			}
+	for op := range operations(doc) {
+		if op.RequestBody != nil {
+			markUsed(doc, op.RequestBody.Content["application/json"].Schema, asked)
 		}
+		illustrate(doc.Components.Schemas, op)
+		documentErrors(doc, op)
 	}
+	documentSocket(doc)
 	for name, schema := range doc.Components.Schemas.Map() {
 		if !asked[name] {
 			schema.AdditionalProperties = true // an answer may gain fields
@@ -133,6 +133,56 @@ func document(a huma.API) []byte {
 		panic(err) // the declarations are part of the program
 	}
 	return b
+}
+
+// operations are all operations of a document.
+func operations(doc *huma.OpenAPI) iter.Seq[*huma.Operation] {
+	return func(yield func(*huma.Operation) bool) {
+		for _, item := range doc.Paths {
+			for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
+				if op != nil && !yield(op) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// illustrate gives the bodies of an operation in JSON their examples.
+func illustrate(schemas huma.Registry, op *huma.Operation) {
+	contents := []map[string]*huma.MediaType{}
+	if op.RequestBody != nil {
+		contents = append(contents, op.RequestBody.Content)
+	}
+	for _, r := range op.Responses {
+		contents = append(contents, r.Content)
+	}
+	for _, content := range contents {
+		if media := content["application/json"]; media != nil {
+			media.Example = example(schemas, media.Schema)
+		}
+	}
+}
+
+// documentSocket adds the event stream, which is served elsewhere.
+func documentSocket(doc *huma.OpenAPI) {
+	text := func(name, in, what string) *huma.Param {
+		return &huma.Param{Name: name, In: in, Description: what, Schema: &huma.Schema{Type: huma.TypeString}}
+	}
+	op := &huma.Operation{
+		Method: http.MethodGet, Path: "/v1/ws", OperationID: "openSocket", Tags: []string{"Sockets"},
+		Summary:     "Open the event stream, a WebSocket (RFC 6455)",
+		Description: "The key comes in the Authorization header, as token, or by a ticket. A key that does not do is answered after the handshake, by the close code 4001.",
+		Parameters:  []*huma.Param{text("token", "query", "A key, where no header can be set"), text("ticket", "query", "A ticket of POST /v1/ws/ticket, instead of a key")},
+		Security:    []map[string][]string{{"key": {}}, {}},
+		Responses:   map[string]*huma.Response{"101": {Description: "The WebSocket is open"}},
+	}
+	doc.AddOperation(op)
+	documentStatuses(doc, op, map[int][]openmail.Code{
+		http.StatusForbidden:          {openmail.CodeForbidden, openmail.CodeHTTPSRequired},
+		http.StatusUpgradeRequired:    {openmail.CodeBadRequest},
+		http.StatusServiceUnavailable: {openmail.CodeUnavailable},
+	})
 }
 
 // markUsed notes the names of the schemas that a schema is made of.

@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"openmail"
 	"openmail/api"
 	"openmail/internal/access"
@@ -35,8 +33,6 @@ import (
 	"openmail/internal/store"
 	"openmail/internal/webhook"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const domain = "mail.example"
 
@@ -191,7 +187,9 @@ func (w *world) send(req *http.Request) answer {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return answer{resp.StatusCode, resp.Header, text}
+	got := answer{resp.StatusCode, resp.Header, text}
+	seen.check(w.t, w.server.OpenAPI(), req, got)
+	return got
 }
 
 // want sends a request as the account and decodes what is answered with that
@@ -377,7 +375,7 @@ func (quiet) Filed(string, string, openmail.State) {}
 type sockets struct{}
 
 func (sockets) Sockets(scope openmail.Scope) []api.Socket {
-	return []api.Socket{{ID: "sck_of_" + scope.Account, InboxIDs: []string{}, EventTypes: []string{}}}
+	return []api.Socket{{ID: "sck_of_" + scope.Account, ConnectedAt: api.Time{Time: time.Now()}, InboxIDs: []string{}, EventTypes: []string{}}}
 }
 
 func (sockets) Disconnect(scope openmail.Scope, socket string) error {
