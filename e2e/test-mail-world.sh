@@ -204,6 +204,11 @@ holds '[.data[] | .status] | unique == ["sent"]'
 became "$(field '.data[0].id')" '.tls == "mta-sts"' || fail "not by its policy: $BODY"
 for mail in "$POSTFIX"/mail/carol/new/*; do signed alpha.example <"$mail"; done
 
+# And with somebody whose address has more than ASCII (RFC 6531).
+new_inbox joe
+"$PYTHON" "$WORLD/person.py" "$BASE" "$KEY" "$INBOX" joe@alpha.example "$GAMMA" jürgen@gamma.example "$POSTFIX/mail/jurgen"
+for mail in "$POSTFIX"/mail/jurgen/new/*; do signed alpha.example <"$mail"; done
+
 # Whom Postfix does not know: refused, reported, suppressed.
 send "$ann" nobody@gamma.example "Anybody?"
 reported() {

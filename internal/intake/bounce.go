@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"openmail"
 	"openmail/internal/mime"
@@ -98,7 +100,10 @@ func failure(group string) (f Failure, failed bool) {
 		value = strings.TrimSpace(value)
 		switch strings.ToLower(name) {
 		case "final-recipient", "original-recipient":
-			_, addr, _ := strings.Cut(value, ";")
+			kind, addr, _ := strings.Cut(value, ";")
+			if strings.EqualFold(strings.TrimSpace(kind), "utf-8") {
+				addr = unspelt(addr)
+			}
 			if len(f.Recipients) < maxNames {
 				f.Recipients = append(f.Recipients, strings.ToLower(strings.Trim(strings.TrimSpace(addr), "<>")))
 			}
@@ -118,4 +123,26 @@ func failure(group string) (f Failure, failed bool) {
 		f.Text = strings.ToValidUTF8(f.Text[:maxDiagnostic], "")
 	}
 	return f, failed && len(f.Recipients) > 0
+}
+
+// unspelt is an address whose characters that are not ASCII may be spelt in it,
+// as \x{FC} (RFC 6533 section 3). What is no such character stays.
+func unspelt(addr string) string {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(addr, `\x{`)
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		hex, rest, closed := strings.Cut(after, "}")
+		n, err := strconv.ParseUint(hex, 16, 32)
+		if !closed || err != nil || n < utf8.RuneSelf || n > utf8.MaxRune {
+			b.WriteString(`\x{`)
+			addr = after
+			continue
+		}
+		b.WriteRune(rune(n))
+		addr = rest
+	}
 }

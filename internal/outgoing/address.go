@@ -76,8 +76,9 @@ func unquote(name string) (string, bool) {
 	return b.String(), true
 }
 
-// canonical is an address that can stand in an envelope without SMTPUTF8: a
-// dot-atom of ASCII before the @, and a domain name behind it.
+// canonical is an address that can stand in an envelope: a dot-atom before the
+// @, which may have more than ASCII (RFC 6531 section 3.3), and a domain name in
+// ASCII behind it.
 func canonical(addr string) (string, bool) {
 	local, domain, ok := cutLast(addr, "@")
 	if !ok || !dotAtom(local) || len(domain) > maxDomain {
@@ -90,7 +91,8 @@ func canonical(addr string) (string, bool) {
 	return local + "@" + strings.ToLower(domain), true
 }
 
-// dotAtom reports whether s is one (RFC 5322 section 3.2.3).
+// dotAtom reports whether s is one (RFC 5322 section 3.2.3, RFC 6532 section
+// 3.2).
 func dotAtom(s string) bool {
 	if s == "" || len(s) > maxLocal {
 		return false
@@ -103,7 +105,12 @@ func dotAtom(s string) bool {
 	return true
 }
 
+// atext reports whether r may stand in an atom. Of what is not ASCII that is
+// what can be seen: neither blanks nor what turns the direction of writing.
 func atext(r rune) bool {
+	if r >= 0xa0 {
+		return r != utf8.RuneError && unicode.IsGraphic(r) && !unicode.IsSpace(r)
+	}
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r)
 }
 

@@ -70,6 +70,12 @@ func TestAddressesAreReadAsTheyAreWritten(t *testing.T) {
 		"a@b.test\x00":                   "",
 		"x@y.test <a@b.test>":            "",
 		"a%b@c.test":                     "a%b@c.test",
+		"Jürgen <jürgen@b.test>":         "Jürgen <jürgen@b.test>",
+		"用户@例子.example":                  "用户@xn--fsqu00a.example",
+		"a\u202eb@b.test":                "",
+		"a\u00a0b@b.test":                "",
+		"a\xffb@b.test":                  "",
+		strings.Repeat("ü", 33) + "@b.c": "",
 	} {
 		a, err := parseAddress("to", text)
 		if (err == nil) != (want != "") || err == nil && a.String() != want {

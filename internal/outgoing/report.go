@@ -57,8 +57,21 @@ func (r report) parts() []part {
 	return []part{
 		textPart("text/plain", r.text()),
 		{header: typed("message/delivery-status", nil), data: []byte(r.status())},
-		{header: typed("text/rfc822-headers", nil), data: headerOf(r.claimed.Raw)},
+		returned(headerOf(r.claimed.Raw)),
 	}
+}
+
+// returned is the part with the header of the mail, whose addresses may have
+// more than ASCII (RFC 6533 section 6.3).
+func returned(header []byte) part {
+	for _, c := range header {
+		if c > '~' {
+			h := typed("message/global-headers", nil)
+			h.Set("Content-Transfer-Encoding", "8bit")
+			return part{header: h, data: header}
+		}
+	}
+	return part{header: typed("text/rfc822-headers", nil), data: header}
 }
 
 // text is what a person, or an agent, is told.
@@ -96,7 +109,7 @@ func (r report) status() string {
 	}
 	lines := []string{
 		"Reporting-MTA: dns; " + ascii(r.hostname), "",
-		"Final-Recipient: rfc822; " + ascii(d.Recipient),
+		"Final-Recipient: " + typedAddress(d.Recipient),
 		"Action: failed",
 		"Status: " + ascii(status),
 	}
@@ -108,6 +121,22 @@ func (r report) status() string {
 	}
 	lines = append(lines, "Last-Attempt-Date: "+d.LastAt.UTC().Format(time.RFC1123Z), "")
 	return strings.Join(lines, "\r\n")
+}
+
+// typedAddress is an address behind its type (RFC 3464 section 2.3.2); one that
+// is not ASCII is spelt in ASCII (RFC 6533 section 3).
+func typedAddress(addr string) string {
+	var b strings.Builder
+	kind := "rfc822; "
+	for _, r := range oneLine(addr) {
+		if r <= '~' {
+			b.WriteRune(r)
+			continue
+		}
+		kind = "utf-8; "
+		fmt.Fprintf(&b, `\x{%X}`, r)
+	}
+	return kind + b.String()
 }
 
 // ascii is a text as it can stand in a field of a report: one line, short.
@@ -128,7 +157,7 @@ func cutText(s string, most int) string {
 	return s
 }
 
-// headerOf is the header of a mail of ours, which is ASCII.
+// headerOf is the header of a mail.
 func headerOf(raw []byte) []byte {
 	head, _, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
 	if len(head) > maxReturned {
