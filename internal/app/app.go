@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
 
@@ -228,6 +229,7 @@ func (a *App) intake() *intake.Intake {
 		Store: a.store, Quarantine: a.store, Bell: a.bell, Dispatcher: a.dispatcher, Listening: a.listeners.Wanted,
 		Known: a.store, ReadTime: a.config.ExtractTime,
 		MaxBytes: a.config.MaxMail, Keep: a.config.RetainQuarantine, Logger: a.logger,
+		Postmaster: a.config.Postmaster, Own: []string{a.config.Domain, strings.ToLower(a.config.hostname())},
 	}
 	if a.reader != nil {
 		c.Reader = a.reader

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"openmail"
 	"openmail/internal/delivery"
 	"openmail/internal/reach"
 	"openmail/internal/smtpout"
@@ -23,6 +24,7 @@ type Config struct {
 	Data         string
 	Domain       string
 	Hostname     string
+	Postmaster   string
 	PublicURL    string
 	Database     string
 	Bell         string
@@ -88,6 +90,7 @@ func Settings() []Setting {
 		{Flag: "data", Env: "OPENMAIL_DATA", Default: "./openmail-data", Meaning: "data folder", set: text(func(c *Config) *string { return &c.Data })},
 		{Flag: "domain", Env: "OPENMAIL_DOMAIN", Default: "openmail.localhost", Meaning: "mail domain of new inboxes", set: domain},
 		{Flag: "hostname", Env: "OPENMAIL_HOSTNAME", Default: "", Meaning: "name in the SMTP greeting and the certificate; empty: the domain", set: text(func(c *Config) *string { return &c.Hostname })},
+		{Env: "OPENMAIL_POSTMASTER", Default: "", Meaning: "address of the inbox that gets mail to postmaster and abuse at the domain and the hostname, where no inbox has that name; empty: nobody takes it", set: postmaster},
 		{Flag: "public-url", Env: "OPENMAIL_PUBLIC_URL", Default: "", Meaning: "URL under which clients reach the server; empty: https:// and the hostname where there is HTTPS, else http:// and the address", set: publicURL},
 		{Flag: "database", Env: "OPENMAIL_DATABASE", Default: "", Meaning: "empty: SQLite in the data folder; else postgres://…", set: database},
 		{Flag: "bell", Env: "OPENMAIL_BELL", Default: "", Meaning: "empty: in process (nats:// is not in this version)", set: onlyEmpty},
@@ -311,6 +314,14 @@ func deadline(c *Config, v string) error {
 		return fmt.Errorf("%q is not a length of time from %v to %v", v, delivery.MinDeadline, delivery.MaxDeadline)
 	}
 	c.ReceiptDeadline = d
+	return nil
+}
+
+func postmaster(c *Config, v string) error {
+	if local, _, ok := strings.Cut(v, "@"); v != "" && (!ok || local == "") {
+		return fmt.Errorf("%q is not an address, such as ops@mail.example.com", v)
+	}
+	c.Postmaster = openmail.BaseAddress(v)
 	return nil
 }
 

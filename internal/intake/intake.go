@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +47,11 @@ type Config struct {
 	ReadTime time.Duration
 	// Listening reports whether a live socket wants such an event.
 	Listening func(account, inbox string, t openmail.EventType) bool
+	// Postmaster is the address that postmaster and abuse (RFC 5321 section
+	// 4.5.1, RFC 2142 section 4) lead to at the domains of Own, where no
+	// inbox has that name; "": none.
+	Postmaster string
+	Own        []string
 	// MaxBytes bounds a mail; what is larger is openmail.CodeTooLarge.
 	MaxBytes int64
 	// Keep is how long quarantined mail is kept; 0: for ever.
@@ -62,11 +68,20 @@ func New(c Config) *Intake { return &Intake{c} }
 // Route finds the inbox that an address of ours leads to, with or without a
 // tag. The error is openmail.CodeNotFound when there is none.
 func (in *Intake) Route(ctx context.Context, addr string) (openmail.Recipient, error) {
-	inbox, err := in.Store.InboxAt(ctx, openmail.Operator(), openmail.BaseAddress(addr))
+	base := openmail.BaseAddress(addr)
+	inbox, err := in.Store.InboxAt(ctx, openmail.Operator(), base)
+	if openmail.CodeOf(err) == openmail.CodeNotFound && in.isPostmaster(base) {
+		inbox, err = in.Store.InboxAt(ctx, openmail.Operator(), in.Postmaster)
+	}
 	if err != nil {
 		return openmail.Recipient{}, err
 	}
 	return openmail.Recipient{Addr: addr, Inbox: inbox}, nil
+}
+
+func (in *Intake) isPostmaster(addr string) bool {
+	local, domain, _ := strings.Cut(addr, "@")
+	return in.Postmaster != "" && (local == "postmaster" || local == "abuse") && slices.Contains(in.Own, domain)
 }
 
 // Accept reads a mail to its end and stores it for every inbox of the

@@ -121,6 +121,30 @@ func TestRouteFindsInboxesWithAndWithoutATag(t *testing.T) {
 	}
 }
 
+func TestPostmasterIsWhoeverTheOperatorNames(t *testing.T) {
+	w := newWorld(t)
+	jane := w.inbox(w.scope.Account, "jane")
+	leads := func(addr, inbox string) {
+		t.Helper()
+		r, err := w.Route(t.Context(), addr)
+		if inbox != r.Inbox.ID || (inbox == "") != (openmail.CodeOf(err) == openmail.CodeNotFound) {
+			t.Errorf("%s leads to %+v, %v", addr, r, err)
+		}
+	}
+	leads("postmaster@openmail.test", "")
+	w.Own, w.Postmaster = []string{"openmail.test", "mx.openmail.test"}, "jane@openmail.test"
+	for _, addr := range []string{"postmaster@openmail.test", "PostMaster@mx.OpenMail.test", "abuse@openmail.test", "postmaster+x@openmail.test"} {
+		leads(addr, jane.ID)
+	}
+	for _, addr := range []string{"postmaster@other.test", "postmaster2@openmail.test", "hostmaster@openmail.test"} {
+		leads(addr, "")
+	}
+	abuse := w.inbox(w.scope.Account, "abuse")
+	leads("abuse@openmail.test", abuse.ID)
+	w.Postmaster = "nobody@openmail.test"
+	leads("postmaster@openmail.test", "")
+}
+
 func TestEveryInboxGetsItsOwnMessageWithItsOwnRole(t *testing.T) {
 	w := newWorld(t)
 	jane, joe, hidden := w.inbox(w.scope.Account, "jane"), w.inbox(w.scope.Account, "joe"), w.inbox(w.scope.Account, "hidden")
