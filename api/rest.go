@@ -210,7 +210,7 @@ type MailDelivery struct {
 	EnhancedCode  string `json:"enhancedCode" example:"2.0.0" doc:"Such as 5.1.1 (RFC 3463)"`
 	LastAnswer    string `json:"lastAnswer" example:"2.0.0 Ok: queued as 4BC1D2" doc:"What the last attempt ended with, or why none is made"`
 	Server        string `json:"server" example:"mx.customer.example" doc:"Who gave the answer"`
-	TLS           string `json:"tls" example:"TLS 1.3, verified by MTA-STS" doc:"How the connection was protected"`
+	TLS           string `json:"tls" example:"mta-sts" doc:"How the connection was protected: not at all (empty), opportunistic (by any certificate), verified (by the relay's own), mta-sts, dane"`
 	LastAttemptAt Time   `json:"lastAttemptAt" nullable:"true"`
 	NextAttemptAt Time   `json:"nextAttemptAt" nullable:"true" doc:"null: none is planned"`
 }

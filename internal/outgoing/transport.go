@@ -40,7 +40,7 @@ type Answer struct {
 	Enhanced string // the enhanced status code, such as "5.1.1" (RFC 3463); never ""
 	Text     string // what the server said, or what went wrong: valid UTF-8 without control characters, at most 1 KiB
 	Server   string // the host that answered, "mx.example.com [192.0.2.1]"; "" when none did
-	TLS      string // how the connection was protected: "", "opportunistic", "mta-sts", "dane"
+	TLS      string // how the connection was protected: "", "opportunistic", "verified" (a relay), "mta-sts", "dane"
 }
 
 // Fate is how an offer ended for one recipient.

@@ -116,7 +116,7 @@ func (s *Sender) relaySecurity() security {
 	r := s.relay
 	switch needed := r.implicit || r.user != ""; {
 	case needed && !r.local():
-		return s.verified(r.host, "opportunistic", "the relay is set up to be used with it")
+		return s.verified(r.host, "verified", "the relay is set up to be used with it")
 	case r.implicit:
 		sec := opportunistic(r.host)
 		sec.required = true

@@ -137,6 +137,9 @@ func TestCredentialsGoOnlyOverTLSThatIsVerified(t *testing.T) {
 		if sent != (strings.Contains(c.url, "me") && (c.fate == outgoing.FateAccepted || name == "wrong password")) {
 			t.Errorf("%s: credentials sent: %v", name, sent)
 		}
+		if how := map[bool]string{true: "verified", false: "opportunistic"}[sent]; c.fate == outgoing.FateAccepted && a.TLS != how {
+			t.Errorf("%s: protected by %q, want %q", name, a.TLS, how)
+		}
 	}
 }
 
