@@ -135,7 +135,7 @@ func TestHouseGeneratedEvents(t *testing.T) {
 			Extracted: openmail.Extracted{Method: openmail.ExtractionPDF, Text: "Receipt 4711"},
 		}},
 		Envelope:     openmail.MessageEnvelope{MailFrom: "bounces@example.com", RcptTo: "jane+orders@openmail.localhost"},
-		EnvelopeRole: openmail.RoleTo,
+		EnvelopeRole: openmail.RoleTo, Category: openmail.CategoryPersonal, AutoReplyable: true,
 	}
 	payload := api.Stamp(nil, api.Links{PublicURL: "http://127.0.0.1:8025"}.Received(e, m), at.Add(12*time.Millisecond), 1)
 	var b bytes.Buffer

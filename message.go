@@ -26,7 +26,22 @@ type Content struct {
 	// Partial reports that a limit was reached: something of the mail stands
 	// in its raw bytes only.
 	Partial bool
+
+	Category      Category
+	AutoReplyable bool // a program may answer it, as far as its header says
 }
+
+// Category is what kind of mail it is, by its header alone. It says nothing of
+// whether the header is true.
+type Category string
+
+// The categories.
+const (
+	CategoryPersonal  Category = "personal"
+	CategoryAutomated Category = "automated" // sent by a program, or to a list
+	CategoryMarketing Category = "marketing" // to many, who can unsubscribe
+	CategoryBounce    Category = "bounce"    // a report on another mail
+)
 
 // Attachment is one file of a mail. Its bytes stay where they are, encoded in
 // the raw mail: mime.Open reads them.
@@ -100,6 +115,9 @@ type Message struct {
 
 	Envelope     MessageEnvelope
 	EnvelopeRole Role
+
+	Category      Category // "" of outbound mail
+	AutoReplyable bool     // a program may answer it (RFC 3834); inbound only
 
 	// Deliveries are the recipients of an outbound message, the To first.
 	Deliveries []MailDelivery

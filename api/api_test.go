@@ -51,6 +51,7 @@ func TestAPayloadIsWhatJSONStringifyPrints(t *testing.T) {
 func TestAPayloadHasTheFieldsOfTheContractInTheirOrder(t *testing.T) {
 	e, m := event()
 	m.CC, m.Subject, m.BodyText = nil, "Re: Your order", "Thanks"
+	m.Category, m.AutoReplyable = openmail.CategoryPersonal, true
 	m.Attachments[0].Extracted = openmail.Extracted{Method: openmail.ExtractionPDF}
 	m.Attachments = append(m.Attachments, openmail.Attachment{Filename: "b", Extracted: openmail.Extracted{Method: openmail.ExtractionTimeout}}, openmail.Attachment{Filename: "c"})
 	got := string(api.Stamp(nil, api.Links{PublicURL: "https://mail.test"}.Received(e, m), e.OccurredAt.Add(time.Millisecond), 1))
@@ -60,7 +61,7 @@ func TestAPayloadHasTheFieldsOfTheContractInTheirOrder(t *testing.T) {
 		`"url":"https://mail.test/v1/attachments/msg_1/a%20b%2F%C3%BC.pdf","parsedText":"","extractionMethod":"pdf"},` +
 		`{"filename":"b","contentType":"","sizeBytes":0,"url":"https://mail.test/v1/attachments/msg_1/b","extractionMethod":"timeout"},` +
 		`{"filename":"c","contentType":"","sizeBytes":0,"url":"https://mail.test/v1/attachments/msg_1/c"}],"received_at":"2026-02-24T10:05:00.012Z",` +
-		`"envelope":{"mail_from":"bounce@x","rcpt_to":"jane+t@y","role":"to"}}}`
+		`"category":"personal","auto_replyable":true,"envelope":{"mail_from":"bounce@x","rcpt_to":"jane+t@y","role":"to"}}}`
 	if got != want {
 		t.Errorf("the payload is\n%s\nwant\n%s", got, want)
 	}

@@ -80,6 +80,10 @@ func (l Links) appendMessage(b []byte, m openmail.Message) []byte {
 	}
 	b = append(b, `],"received_at":`...)
 	b = AppendTime(b, m.CreatedAt)
+	b = append(b, `,"category":`...)
+	b = AppendString(b, string(m.Category))
+	b = append(b, `,"auto_replyable":`...)
+	b = strconv.AppendBool(b, m.AutoReplyable)
 	b = append(b, `,"envelope":{"mail_from":`...)
 	b = AppendString(b, m.Envelope.MailFrom)
 	b = append(b, `,"rcpt_to":`...)

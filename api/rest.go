@@ -189,6 +189,9 @@ type Message struct {
 
 	Deliveries []MailDelivery `json:"deliveries,omitempty" nullable:"false" doc:"Of an outbound message: its recipients, and where each stands"`
 
+	Category      *string `json:"category" enum:"personal,automated,marketing,bounce" doc:"What kind of mail it is, by its header; null of outbound mail"`
+	AutoReplyable *bool   `json:"autoReplyable" doc:"Whether a program may answer it (RFC 3834); null of outbound mail"`
+
 	HiddenText bool     `json:"hiddenText" doc:"Text that HTML would not have shown was cut out of bodyText"`
 	Defects    []string `json:"defects" nullable:"false" doc:"What is wrong with the mail's form"`
 	Partial    bool     `json:"partial" doc:"A limit was reached: the raw bytes hold more than this object"`

@@ -29,17 +29,19 @@ type Event struct {
 // EventMessage is the mail that an event tells of. The HTML body is not in it:
 // Client.Message has that.
 type EventMessage struct {
-	ID                string           `json:"id"`
-	RFCMessageID      string           `json:"rfc_message_id"`
-	From              string           `json:"from"`
-	To                string           `json:"to"`
-	CC                []string         `json:"cc"`
-	Subject           string           `json:"subject"`
-	BodyText          string           `json:"body_text"`
-	BodyTextTruncated bool             `json:"body_text_truncated"` // the whole is in Client.Message
-	Attachments       []api.Attachment `json:"attachments"`
-	ReceivedAt        api.Time         `json:"received_at"`
-	Envelope          EventEnvelope    `json:"envelope"`
+	ID                string            `json:"id"`
+	RFCMessageID      string            `json:"rfc_message_id"`
+	From              string            `json:"from"`
+	To                string            `json:"to"`
+	CC                []string          `json:"cc"`
+	Subject           string            `json:"subject"`
+	BodyText          string            `json:"body_text"`
+	BodyTextTruncated bool              `json:"body_text_truncated"` // the whole is in Client.Message
+	Attachments       []api.Attachment  `json:"attachments"`
+	ReceivedAt        api.Time          `json:"received_at"`
+	Category          openmail.Category `json:"category"`
+	AutoReplyable     bool              `json:"auto_replyable"` // false: an answer by a program may begin a loop
+	Envelope          EventEnvelope     `json:"envelope"`
 }
 
 // EventEnvelope is what the SMTP session said of the mail, which its headers

@@ -18,7 +18,7 @@ is_error() {
 inbox_fields="id podId address displayName webhookUrl createdAt"
 pod_fields="id clientId name isDefault createdAt"
 message_fields="id threadId inboxId direction fromAddr toAddr headerTo deliveryRole cc subject bodyText bodyHtml attachments status createdAt
-rfcMessageId inReplyTo references rawUrl sizeBytes envelope hiddenText defects partial"
+rfcMessageId inReplyTo references rawUrl sizeBytes envelope category autoReplyable hiddenText defects partial"
 message_fields=$(tr '\n' ' ' <<<"$message_fields" | sed 's/ $//')
 event_fields="id type inboxId threadId messageId state reason channel attempts nextAttemptAt occurredAt deliveredAt"
 

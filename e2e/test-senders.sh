@@ -40,7 +40,7 @@ shape='def time: test("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.]
   keys_unsorted == ["event","event_id","occurred_at","delivered_at","attempt","inbox_id","thread_id","message"]
   and (.event_id | startswith("evt_")) and (.inbox_id | startswith("inb_")) and (.thread_id | startswith("thr_"))
   and (.occurred_at | time) and (.delivered_at | time) and .attempt == 1
-  and (.message | keys_unsorted == ["id","rfc_message_id","from","to","cc","subject","body_text","attachments","received_at","envelope"]
+  and (.message | keys_unsorted == ["id","rfc_message_id","from","to","cc","subject","body_text","attachments","received_at","category","auto_replyable","envelope"]
     and (.received_at | time) and (.envelope | keys_unsorted == ["mail_from","rcpt_to","role"])
     and ([.attachments[] | keys_unsorted - ["parsedText","extractionMethod"] == ["filename","contentType","sizeBytes","url"]] | all))'
 events | jq -e "$shape" >"$WORK/shapes" || fail "an event of another shape: $(events | jq -c "select(($shape) | not)" | head -1)"

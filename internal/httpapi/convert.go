@@ -108,6 +108,7 @@ func (s *Server) messageJSON(m openmail.Message) api.Message {
 		out.Deliveries = each(m.Deliveries, mailDeliveryJSON)
 	}
 	if m.Direction == openmail.Inbound {
+		out.Category, out.AutoReplyable = orNull(string(m.Category)), &m.AutoReplyable
 		out.Envelope = &api.Envelope{MailFrom: m.Envelope.MailFrom, RcptTo: m.Envelope.RcptTo, Role: string(m.EnvelopeRole)}
 	}
 	return out

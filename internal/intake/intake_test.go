@@ -308,3 +308,22 @@ func TestTheRecordOfAMailNamesNobodyAndQuotesNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatMustNotBeAnsweredSaysSoByItsReversePath(t *testing.T) {
+	w := newWorld(t)
+	jane := w.inbox(w.scope.Account, "jane")
+	for from, want := range map[string]struct {
+		category openmail.Category
+		answer   bool
+	}{"": {openmail.CategoryAutomated, false}, "ann@sender.test": {openmail.CategoryPersonal, true}} {
+		env := w.envelope("jane@openmail.test")
+		env.MailFrom = from
+		id, err := w.Accept(t.Context(), env, strings.NewReader(strings.Replace(text, "<1@", "<of"+from+"1@", 1)))
+		check(t, err)
+		m, err := w.db.Message(t.Context(), openmail.Scope{Account: jane.Account}, id)
+		check(t, err)
+		if m.Category != want.category || m.AutoReplyable != want.answer {
+			t.Errorf("from <%s>: %s, to be answered: %v", from, m.Category, m.AutoReplyable)
+		}
+	}
+}

@@ -29,6 +29,13 @@ func message(c openmail.Content, env openmail.MessageEnvelope, inbox openmail.In
 		m.InReplyTo = c.InReplyTo[0]
 	}
 	m.Envelope.Helo = cut(env.Helo)
+	m.Category, m.AutoReplyable = c.Category, c.AutoReplyable
+	if env.MailFrom == "" { // what must not be answered says so by that (RFC 5321 section 4.5.5)
+		m.AutoReplyable = false
+		if m.Category == openmail.CategoryPersonal {
+			m.Category = openmail.CategoryAutomated
+		}
+	}
 	return m
 }
 

@@ -25,6 +25,14 @@ const (
 	fieldEncoding
 	fieldDisposition
 	fieldContentID
+	// Those that tell what kind of mail it is. Some stand more than once in
+	// good mails.
+	fieldAutoSubmitted
+	fieldPrecedence
+	fieldListID
+	fieldListPost
+	fieldListUnsubscribe
+	fieldSuppress
 	numFields
 )
 
@@ -32,6 +40,7 @@ const (
 var fieldNames = [numFields]string{
 	"", "from", "to", "cc", "reply-to", "subject", "message-id", "in-reply-to", "references",
 	"date", "content-type", "content-transfer-encoding", "content-disposition", "content-id",
+	"auto-submitted", "precedence", "list-id", "list-post", "list-unsubscribe", "x-auto-response-suppress",
 }
 
 // kindOf recognises a field by its name, in any case.
@@ -234,7 +243,7 @@ func (r *reader) duplicates(h *header) {
 	var seen [numFields]int
 	for i := range h.fields {
 		k := h.fields[i].kind
-		if seen[k]++; seen[k] == 2 {
+		if seen[k]++; seen[k] == 2 && k < fieldAutoSubmitted {
 			r.defect(openmail.Defect("duplicate_" + strings.ReplaceAll(fieldNames[k], "-", "_")))
 		}
 	}

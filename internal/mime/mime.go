@@ -73,7 +73,9 @@ func (r *reader) read() {
 	h := header{fields: buf[:0]}
 	body := r.header(&h, r.skipPreface())
 	r.head(&h)
-	r.structure(r.entity(&h, "text/plain"), body)
+	e := r.entity(&h, "text/plain")
+	r.classify(&h, e.report)
+	r.structure(e, body)
 	r.content()
 }
 

@@ -12,6 +12,7 @@ type entity struct {
 	boundary    string
 	name        string // of a file, as sent, decoded; "" when there is none
 	root        string // multipart/related: the Content-ID of its root
+	report      string // multipart/report: its report-type, in lower case
 	disposition string // in lower case; "" when absent
 	encoding    string // in lower case; "" when absent
 	id          string // Content-ID without brackets
@@ -50,6 +51,9 @@ func (r *reader) entity(h *header, fallback string) entity {
 		e.charset = r.param(ps, "charset")
 		e.boundary = r.param(ps, "boundary")
 		e.root = strings.Trim(r.param(ps, "start"), "<> ")
+		if e.kind == "multipart/report" {
+			e.report = strings.ToLower(r.param(ps, "report-type"))
+		}
 	}
 	if v := h.first(fieldDisposition); v != nil {
 		var dps params

@@ -218,7 +218,7 @@ func (w *filing) insertMessage(t *tx, m openmail.Message, event string) error {
 		m.ID, m.Account, m.Inbox, m.Thread, event, string(m.Direction), string(m.Status),
 		m.From.Name, m.From.Addr, m.ToAddr, m.HeaderTo, string(m.DeliveryRole), list(m.CC), m.Subject,
 		m.RFCMessageID, m.InReplyTo, list(m.References), list(attachmentRows(m.Attachments)), list(m.Defects),
-		flag(m.HiddenText), flag(m.Partial),
+		flag(m.HiddenText), flag(m.Partial), string(m.Category), flag(m.AutoReplyable),
 		m.Envelope.MailFrom, m.Envelope.RcptTo, string(m.EnvelopeRole), m.Envelope.RemoteIP, m.Envelope.Helo, flag(m.Envelope.TLS),
 		w.Digest[:], m.SizeBytes, len(m.BodyText), len(m.BodyHTML), w.admitted.data, w.admitted.blob, micros(m.CreatedAt))
 	if err != nil {
@@ -243,11 +243,11 @@ func (w *filing) insertTexts(t *tx, m openmail.Message) error {
 const insertMessage = `insert into message (
 	id, account_id, inbox_id, thread_id, event_id, direction, status,
 	from_name, from_addr, to_addr, header_to, delivery_role, cc, subject,
-	rfc_message_id, in_reply_to, refs, attachments, defects, hidden_text, partial,
+	rfc_message_id, in_reply_to, refs, attachments, defects, hidden_text, partial, category, auto_replyable,
 	mail_from, rcpt_to, envelope_role, remote_ip, helo, tls,
 	digest, size_bytes, text_size, html_size, body, blob, created_at, trashed_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-	$22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, 0)`
+	$22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, 0)`
 
 // insertEvent writes the event and gives birth to its delivery.
 func (w *filing) insertEvent(t *tx, m openmail.Message, id string) (openmail.Event, error) {

@@ -16,7 +16,7 @@ import (
 // messageColumns is what scanMessage reads, from a table named m.
 const messageColumns = `m.id, m.account_id, m.inbox_id, m.thread_id, m.direction, m.status,
 	m.from_name, m.from_addr, m.to_addr, m.header_to, m.delivery_role, m.cc, m.subject,
-	m.rfc_message_id, m.in_reply_to, m.refs, m.attachments, m.defects, m.hidden_text, m.partial,
+	m.rfc_message_id, m.in_reply_to, m.refs, m.attachments, m.defects, m.hidden_text, m.partial, m.category, m.auto_replyable,
 	m.mail_from, m.rcpt_to, m.envelope_role, m.remote_ip, m.helo, m.tls,
 	m.size_bytes, m.text_size, m.html_size, m.body, m.blob, m.created_at`
 
@@ -32,7 +32,7 @@ type row struct {
 type messageRow struct {
 	row
 	cc, refs, attachments, defects string
-	hidden, partial, tls           bool
+	hidden, partial, answer, tls   bool
 	created                        int64
 }
 
@@ -42,7 +42,7 @@ func (r *messageRow) into() []any {
 	return []any{
 		&m.ID, &m.Account, &m.Inbox, &m.Thread, &m.Direction, &m.Status,
 		&m.From.Name, &m.From.Addr, &m.ToAddr, &m.HeaderTo, &m.DeliveryRole, &r.cc, &m.Subject,
-		&m.RFCMessageID, &m.InReplyTo, &r.refs, &r.attachments, &r.defects, &r.hidden, &r.partial,
+		&m.RFCMessageID, &m.InReplyTo, &r.refs, &r.attachments, &r.defects, &r.hidden, &r.partial, &m.Category, &r.answer,
 		&m.Envelope.MailFrom, &m.Envelope.RcptTo, &m.EnvelopeRole, &m.Envelope.RemoteIP, &m.Envelope.Helo, &r.tls,
 		&m.SizeBytes, &r.sizes.text, &r.sizes.html, &r.body.data, &r.body.blob, &r.created,
 	}
@@ -51,7 +51,7 @@ func (r *messageRow) into() []any {
 // message finishes the message from what was scanned.
 func (r *messageRow) message() (row, error) {
 	m := &r.Message
-	m.HiddenText, m.Partial, m.Envelope.TLS = r.hidden, r.partial, r.tls
+	m.HiddenText, m.Partial, m.AutoReplyable, m.Envelope.TLS = r.hidden, r.partial, r.answer, r.tls
 	m.CreatedAt = moment(r.created)
 	m.RFCMessageID = shownID(m.RFCMessageID)
 	r.sizes.raw = m.SizeBytes

@@ -119,6 +119,8 @@ create table message (
   defects        text   not null,
   hidden_text    bigint not null,
   partial        bigint not null,
+  category       text   not null, -- '': outbound
+  auto_replyable bigint not null,
   mail_from      text   not null,
   rcpt_to        text   not null,
   envelope_role  text   not null,
