@@ -36,6 +36,7 @@ const (
 	CodeIdempotency        Code = "idempotency_conflict"
 	CodeKeyLimit           Code = "api_key_limit_reached"
 	CodeSuppressed         Code = "recipient_suppressed"
+	CodeNoMX               Code = "no_mx_records"
 	CodeTooLarge           Code = "too_large"
 	CodeRateLimit          Code = "rate_limit_exceeded"
 	CodeExtractionFailed   Code = "extraction_failed"
@@ -80,6 +81,7 @@ func Codes() []CodeInfo {
 		{CodeIdempotency, "The Idempotency-Key was used for another request in the last 24 hours."},
 		{CodeKeyLimit, "There are as many active keys as allowed: revoke one first."},
 		{CodeSuppressed, "A recipient is on the suppression list; `type` says why, `field` which."},
+		{CodeNoMX, "No mail can reach the domain of a recipient: it does not exist, takes no mail, or has no server; `field` says which."},
 		{CodeTooLarge, "The request or the mail is larger than the limit."},
 		{CodeRateLimit, "Too many requests: wait for as long as Retry-After says."},
 		{CodeExtractionFailed, "No text can be read out of the attachment, or not now; the message says why."},

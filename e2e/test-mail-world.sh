@@ -53,6 +53,7 @@ mta-sts.gamma.example A $HUB
 delta.example MX 10 mx.delta.example.
 mx.delta.example A $PLAIN
 _25._tcp.mx.delta.example TLSA 3 1 1 $(printf '%064d' 7)
+zeta.example MX 0 .
 epsilon.example MX 10 mx.epsilon.example.
 mx.epsilon.example A $PLAIN
 _mta-sts.epsilon.example TXT "v=STSv1; id=1;"
@@ -222,6 +223,12 @@ want 200 GET '/v1/events?limit=1'
 holds '.data[0].threadId == $thread' --arg thread "$THREAD"
 want 422 POST "/v1/inboxes/$ann/send" '{"to":"Nobody@gamma.example","subject":"Again","body":"?"}'
 holds '.error == "recipient_suppressed"'
+
+# Domains that take no mail are told of at once.
+for domain in zeta.example nowhere.example; do
+  want 422 POST "/v1/inboxes/$ann/send" "{\"to\":\"x@$domain\",\"subject\":\"?\",\"body\":\"?\"}"
+  holds '.error == "no_mx_records" and .field == "to"'
+done
 
 # Whom Postfix takes, and then cannot deliver: it hands the mail on to beta, who
 # knows nobody of that name.

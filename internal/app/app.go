@@ -54,7 +54,8 @@ type App struct {
 	sockets    *dispatch.Sockets
 	access     *access.Access
 	carrier    *outgoing.Carrier
-	transport  outgoing.Transport // nil: there is no way to other domains
+	transport  outgoing.Transport                   // nil: there is no way to other domains
+	noMail     func(context.Context, string) string // nil where mail goes nowhere
 	dkim       *mailauth.Signer
 	signer     outgoing.Signer // nil: nothing is signed
 	domains    *domains.Domains

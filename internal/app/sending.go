@@ -23,7 +23,7 @@ func (a *App) makeCarrier(web smtpout.Documents) error {
 		if err != nil {
 			return err
 		}
-		a.transport, a.signer = sender, a.dkim
+		a.transport, a.noMail, a.signer = sender, sender.NoMail, a.dkim
 	}
 	a.carrier = outgoing.NewCarrier(outgoing.CarrierConfig{
 		Queue: a.store, Held: a.store, Mails: a.store, Local: a.intake(), Transport: a.transport, Ours: a.ours, Hostname: a.config.hostname(), Logger: a.logger, Observe: a.metrics.carried,
@@ -95,7 +95,7 @@ func (a *App) outgoing(inboxes outgoing.Inboxes) *outgoing.Outgoing {
 	return outgoing.New(outgoing.Config{
 		Inboxes: inboxes, Store: a.store, Quotas: a.store,
 		PerMinute: a.config.limit(a.config.SendsMinute, 10), PerDay: a.config.limit(a.config.SendsDay, 200),
-		Signer: a.signer, Ours: a.ours, Relayed: a.transport != nil, Wake: a.carrier.Wake,
+		Signer: a.signer, Ours: a.ours, NoMail: a.noMail, Relayed: a.transport != nil, Wake: a.carrier.Wake,
 		MaxBytes: a.config.MaxMail, NeedKey: a.config.NeedSendKey,
 	})
 }

@@ -41,6 +41,7 @@ var failures = map[string][]openmail.Code{
 
 	"sendEmail": {
 		openmail.CodeMissingKey, openmail.CodeUnsupportedField, openmail.CodeIdempotency, openmail.CodeSuppressed,
+		openmail.CodeNoMX,
 	},
 	"getAttachmentText": {openmail.CodeExtractionFailed},
 

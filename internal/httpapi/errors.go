@@ -44,6 +44,7 @@ var statuses = map[openmail.Code]int{
 	openmail.CodeKeyLimit:           http.StatusUnprocessableEntity,
 	openmail.CodeExtractionFailed:   http.StatusUnprocessableEntity,
 	openmail.CodeSuppressed:         http.StatusUnprocessableEntity,
+	openmail.CodeNoMX:               http.StatusUnprocessableEntity,
 	openmail.CodeRateLimit:          http.StatusTooManyRequests,
 	openmail.CodeInternal:           http.StatusInternalServerError,
 	openmail.CodeWebhookFailed:      http.StatusBadGateway,

@@ -24,6 +24,7 @@ import (
 	"openmail/api"
 	"openmail/internal/httpapi"
 	"openmail/internal/outgoing"
+	"openmail/internal/store"
 )
 
 // TestMain also holds the OpenAPI document to what was answered: every answer
@@ -216,6 +217,16 @@ func TestEveryRouteCountsForTheRate(t *testing.T) {
 func TestAStrictServerWantsAKeyForEachSend(t *testing.T) {
 	w := newWorld(t, func(c *httpapi.Config) { c.Sender = outgoing.New(outgoing.Config{NeedKey: true}) })
 	w.fails(400, openmail.CodeMissingKey, "Idempotency-Key", http.MethodPost, "/v1/inboxes/"+w.inbox("jane").ID+"/send", w.token, bodies["sendEmail"])
+}
+
+func TestADomainThatTakesNoMailIsToldOfByItsField(t *testing.T) {
+	w := newWorld(t, func(c *httpapi.Config) {
+		c.Sender = outgoing.New(outgoing.Config{
+			Inboxes: c.Mailbox, Store: c.Suppressed.(*store.DB), Ours: func(context.Context, string) (bool, error) { return false, nil },
+			NoMail: func(context.Context, string) string { return "the domain does not exist" },
+		})
+	})
+	w.fails(422, openmail.CodeNoMX, "to", http.MethodPost, "/v1/inboxes/"+w.inbox("jane").ID+"/send", w.token, bodies["sendEmail"])
 }
 
 // elsewhere are the codes that other packages' tests provoke: a store that

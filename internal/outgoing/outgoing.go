@@ -29,6 +29,9 @@ type Config struct {
 	Signer Signer
 	// Ours reports whether mail to a domain stays on this server.
 	Ours Ours
+	// NoMail tells why a domain of others takes no mail at all; "" when it
+	// may, or nobody can tell within the context. nil: all may.
+	NoMail func(ctx context.Context, domain string) string
 	// Relayed says that mail to other domains has a way out.
 	Relayed bool
 	// Wake tells the carrier that a domain has something due. It does not
@@ -50,7 +53,8 @@ func New(c Config) *Outgoing { return &Outgoing{c} }
 // Send takes a mail for the recipients that it names. When it returns it is on
 // disk and on its way, and is not sent again for the same idempotency key. The
 // errors are openmail.CodeBadRequest, CodeMissingKey, CodeTooLarge,
-// CodeForbidden, CodeNotFound, CodeIdempotency, CodeSuppressed, CodeRateLimit.
+// CodeForbidden, CodeNotFound, CodeIdempotency, CodeSuppressed, CodeNoMX,
+// CodeRateLimit.
 func (o *Outgoing) Send(ctx context.Context, scope openmail.Scope, r Request) (Sent, error) {
 	if err := o.need(ctx, scope, r.Inbox); err != nil {
 		return Sent{}, err
@@ -89,6 +93,9 @@ func (o *Outgoing) need(ctx context.Context, scope openmail.Scope, inbox string)
 func (o *Outgoing) first(ctx context.Context, scope openmail.Scope, l letter, hash [32]byte, now time.Time) (Sent, error) {
 	d, err := o.address(ctx, scope, l, now)
 	if err != nil {
+		return Sent{}, err
+	}
+	if err := o.reachable(ctx, d); err != nil {
 		return Sent{}, err
 	}
 	// The quotas are counted with the mail; to look here spares writing one

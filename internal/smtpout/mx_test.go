@@ -116,16 +116,17 @@ func TestADomainThatTakesNoMailIsToldAtOnce(t *testing.T) {
 		fail     string
 		fate     outgoing.Fate
 		enhanced string
+		told     bool // before the mail is sent
 	}{
-		"null MX":              {[]string{"there.test. MX 0 .", "there.test. A 127.0.0.1"}, "", outgoing.FateRefused, "5.1.10"},
-		"no such domain":       {nil, "", outgoing.FateRefused, "5.1.2"},
-		"no address":           {[]string{"there.test. TXT x"}, "", outgoing.FateRefused, "5.4.4"},
-		"servers do not exist": {[]string{"there.test. MX 10 a.there.test.", "there.test. MX 20 b.there.test."}, "", outgoing.FateRefused, "5.4.4"},
-		"DNS fails for MX":     {nil, "there.test. MX", outgoing.FateDeferred, "4.4.3"},
-		"DNS fails for A":      {[]string{"there.test. MX 10 a.there.test.", "there.test. MX 20 b.there.test."}, "a.there.test. A", outgoing.FateDeferred, "4.4.3"},
-		"private":              {[]string{"there.test. MX 10 a.there.test.", "a.there.test. A 10.0.0.1"}, "", outgoing.FateRefused, "5.4.4"},
-		"metadata":             {[]string{"there.test. A 169.254.169.254"}, "", outgoing.FateRefused, "5.4.4"},
-		"only ourselves":       {[]string{"there.test. MX 10 Out.OpenMail.test.", "there.test. MX 20 a.there.test.", "a.there.test. A 127.0.0.1"}, "", outgoing.FateRefused, "5.4.6"},
+		"null MX":              {[]string{"there.test. MX 0 .", "there.test. A 127.0.0.1"}, "", outgoing.FateRefused, "5.1.10", true},
+		"no such domain":       {nil, "", outgoing.FateRefused, "5.1.2", true},
+		"no address":           {[]string{"there.test. TXT x"}, "", outgoing.FateRefused, "5.4.4", true},
+		"servers do not exist": {[]string{"there.test. MX 10 a.there.test.", "there.test. MX 20 b.there.test."}, "", outgoing.FateRefused, "5.4.4", true},
+		"DNS fails for MX":     {nil, "there.test. MX", outgoing.FateDeferred, "4.4.3", false},
+		"DNS fails for A":      {[]string{"there.test. MX 10 a.there.test.", "there.test. MX 20 b.there.test."}, "a.there.test. A", outgoing.FateDeferred, "4.4.3", false},
+		"private":              {[]string{"there.test. MX 10 a.there.test.", "a.there.test. A 10.0.0.1"}, "", outgoing.FateRefused, "5.4.4", false},
+		"metadata":             {[]string{"there.test. A 169.254.169.254"}, "", outgoing.FateRefused, "5.4.4", false},
+		"only ourselves":       {[]string{"there.test. MX 10 Out.OpenMail.test.", "there.test. MX 20 a.there.test.", "a.there.test. A 127.0.0.1"}, "", outgoing.FateRefused, "5.4.6", true},
 	} {
 		srv := &server{}
 		s, n := hosts(t, c.records, srv)
@@ -136,6 +137,9 @@ func TestADomainThatTakesNoMailIsToldAtOnce(t *testing.T) {
 		}
 		if srv.connections() != 0 {
 			t.Errorf("%s: a server was asked", name)
+		}
+		if why := s.NoMail(t.Context(), "there.test"); why != "" && why != a.Text || (why != "") != c.told {
+			t.Errorf("%s: before it is sent one is told %q", name, why)
 		}
 	}
 }

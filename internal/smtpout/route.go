@@ -73,6 +73,26 @@ func (s *Sender) route(ctx context.Context, domain string) ([]exchanger, *outgoi
 	return s.withoutSelf(hosts)
 }
 
+// NoMail tells why no mail can get to a domain, as far as its records say: it
+// does not exist, takes none (RFC 7505), or has neither servers nor an address.
+// It is "" where mail may, where nobody answers within ctx, and where a relay
+// finds the way.
+func (s *Sender) NoMail(ctx context.Context, domain string) string {
+	if s.relay != (Relay{}) {
+		return ""
+	}
+	hosts, none := s.route(ctx, domain)
+	for _, h := range hosts {
+		if _, none = s.places(ctx, h); none == nil || none.Fate != outgoing.FateRefused {
+			return ""
+		}
+	}
+	if none.Fate != outgoing.FateRefused {
+		return ""
+	}
+	return none.Text
+}
+
 // exchangers reads MX records: by preference, in random order among equals.
 func exchangers(mx reach.Found) []exchanger {
 	var hosts []exchanger
