@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,6 +64,7 @@ const (
 // proveKill kills the server at random moments under load, and looks after each
 // start whether everything that was acknowledged is there.
 func proveKill(ctx context.Context, b *bench) (err error) {
+	b.kills = cmp.Or(b.kills, 10)
 	k := &killing{b: b, rng: rand.New(rand.NewPCG(b.seed, 0)), faults: map[string]int{}}
 	b.report.note("seed %d", b.seed)
 	if err := k.setUp(); err != nil {
