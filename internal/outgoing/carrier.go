@@ -229,7 +229,7 @@ func (c *Carrier) carry(ctx context.Context, domain string) {
 		return
 	}
 	settled := c.work(ctx, claimed)
-	if !c.settle(ctx, claimed, settled, start.Add(Lease)) {
+	if open := unwritten(settled); len(open) > 0 && !c.settle(ctx, claimed, open, start.Add(Lease)) {
 		return
 	}
 	for _, s := range settled {
@@ -254,6 +254,10 @@ func (c *Carrier) settle(ctx context.Context, claimed Claimed, settled []Settled
 			return false
 		}
 	}
+}
+
+func unwritten(settled []Settled) []Settled {
+	return slices.DeleteFunc(slices.Clone(settled), func(s Settled) bool { return s.written })
 }
 
 // work sees to what was claimed, once there is room for its mail. The lease
@@ -303,11 +307,12 @@ func (c *Carrier) attempt(ctx context.Context, claimed Claimed) []Settled {
 		}
 		return postponed(Claimed{Due: due})
 	}
-	answers := c.offer(ctx, p, ours)
 	settled := make([]Settled, len(due))
-	for i, d := range due {
-		now := time.Now()
-		settled[i] = Settled{Due: d, Answer: answers[i], Next: decide(answers[i], d.Attempts, d.Began, now)}
+	p.Taken = func(who []int, a Answer) { c.taken(ctx, claimed, due, settled, who, a) }
+	for i, a := range c.offer(ctx, p, ours) {
+		if !settled[i].written {
+			settled[i] = settledBy(a, due[i])
+		}
 		if ours {
 			settled[i].Next.Suppress = false // such an inbox may be made at any time
 		}
@@ -316,6 +321,25 @@ func (c *Carrier) attempt(ctx context.Context, claimed Claimed) []Settled {
 		}
 	}
 	return settled
+}
+
+func settledBy(a Answer, d Due) Settled {
+	return Settled{Due: d, Answer: a, Next: decide(a, d.Attempts, d.Began, time.Now())}
+}
+
+// taken writes at once that another server has taken a mail, also at the end of
+// the process: until it is on disk, a crash makes a second mail of it. What the
+// database does not take is left to settle.
+func (c *Carrier) taken(ctx context.Context, claimed Claimed, due []Due, settled []Settled, who []int, a Answer) {
+	sent := each(who, func(i int) Settled { return settledBy(a, due[i]) })
+	if err := c.Queue.SettleMail(context.WithoutCancel(ctx), openmail.Operator(), claimed, sent, time.Now()); err != nil {
+		c.Logger.Error("mail.settle", "message", claimed.Message.ID, "error", err)
+		return
+	}
+	for n, i := range who {
+		settled[i] = sent[n]
+		settled[i].written = true
+	}
 }
 
 // offer makes one attempt, here where the domain is ours, and has an answer for

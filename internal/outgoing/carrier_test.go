@@ -542,3 +542,67 @@ func TestLargeMailsAreHeldAFewAtATime(t *testing.T) {
 		}
 	})
 }
+
+// What another server has taken is written down before anything else is said to
+// it: however long its goodbye takes, and whoever else is asked meanwhile, a
+// crash then makes no second mail of it.
+func TestATakenMailIsWrittenDownWhileTheConversationGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &remote{}
+		w := newWorld(t, r)
+		var sent outgoing.Sent
+		var states []openmail.MailDelivery
+		r.answer = func(_ context.Context, p outgoing.Parcel) outgoing.Answer {
+			if len(p.To) == 1 {
+				return accepts(nil, p)
+			}
+			p.Taken([]int{1}, accepts(nil, p))
+			states = w.message(sent.Message).Deliveries
+			return says(outgoing.FateDeferred, 452, "4.2.2", "full")(nil, p)
+		}
+		sent = w.send(outgoing.Request{Inbox: w.jane.ID, To: "a@other.test", CC: []string{"b@other.test"}, Subject: "x", Body: "y"})
+		w.start()
+		defer w.halt()
+		synctest.Wait()
+		if len(states) != 2 || states[0].State != openmail.StatusPending || states[1].State != openmail.StatusSent || states[1].Code != 250 {
+			t.Fatalf("while the conversation went on: %+v", states)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		m, offers := w.message(sent.Message), r.seen()
+		if len(offers) != 2 || !slices.Equal(offers[1].To, []string{"a@other.test"}) || m.Status != openmail.StatusSent || m.Deliveries[1].Attempts != 1 {
+			t.Errorf("%d offers: %+v", len(offers), m.Deliveries)
+		}
+	})
+}
+
+// A crash before the record makes a second offer: of the same bytes, with the
+// same Message-ID and the same sender, by which the other side can tell.
+func TestASecondOfferAfterACrashIsTheSameMail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &remote{answer: func(_ context.Context, p outgoing.Parcel) outgoing.Answer {
+			p.Taken([]int{0}, accepts(nil, p))
+			return accepts(nil, p)
+		}}
+		w := newWorld(t, r)
+		w.queue = &forgetful{Queue: w.db}
+		w.build()
+		w.start()
+		sent := w.send(w.letter("a@other.test"))
+		synctest.Wait()
+		w.halt()
+		w.queue = w.db
+		w.build()
+		w.start()
+		defer w.halt()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		offers := r.seen()
+		if len(offers) != 2 || string(offers[0].Mail) != string(offers[1].Mail) || offers[0].From != offers[1].From || !strings.Contains(string(offers[1].Mail), "Message-Id: "+sent.RFCMessageID+"\r\n") {
+			t.Errorf("%d offers of %s", len(offers), sent.RFCMessageID)
+		}
+		if m := w.message(sent.Message); m.Status != openmail.StatusSent {
+			t.Errorf("it is %s", m.Status)
+		}
+	})
+}

@@ -149,4 +149,6 @@ type Settled struct {
 	Due
 	Next   Next
 	Answer Answer
+
+	written bool // the queue has it
 }

@@ -31,6 +31,13 @@ type Parcel struct {
 	To     []string // the recipients, all of them of Domain
 	Domain string   // in lower case and ASCII
 	Mail   []byte   // RFC 5322, with CRLF at the ends of lines, signed
+
+	// Taken, unless it is nil, is called as soon as a server has taken the
+	// mail, with those of To for whom, by their places, and before anything
+	// else is said or asked anywhere: what is not written down by then is
+	// offered again after a crash. Send waits for it, and returns the same
+	// answer for them in the end.
+	Taken func(who []int, a Answer)
 }
 
 // Answer is what became of one recipient.

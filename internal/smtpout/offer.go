@@ -18,6 +18,7 @@ type offer struct {
 	to      []string // as they were given
 	path    []string // as RCPT takes them
 	mail    []byte
+	taken   func(who []int, a outgoing.Answer)
 	needs   needs
 	answers []outgoing.Answer
 	open    []int // those that may still be offered, in order
@@ -33,7 +34,10 @@ type offer struct {
 func newOffer(p outgoing.Parcel) *offer {
 	o := &offer{
 		domain: p.Domain, from: p.From, to: p.To, mail: p.Mail,
-		path: make([]string, len(p.To)), answers: make([]outgoing.Answer, len(p.To)),
+		path: make([]string, len(p.To)), answers: make([]outgoing.Answer, len(p.To)), taken: p.Taken,
+	}
+	if o.taken == nil {
+		o.taken = func([]int, outgoing.Answer) {}
 	}
 	for i, to := range p.To {
 		var ok bool

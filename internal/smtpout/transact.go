@@ -234,7 +234,9 @@ func (t *transaction) body() error {
 	case err != nil:
 		return wrote
 	case r.done() && wrote == nil:
-		t.offer.settle(t.accepted, *t.signed(new(r.answer(stageEnd))))
+		a := *t.signed(new(r.answer(stageEnd)))
+		t.offer.settle(t.accepted, a)
+		t.offer.taken(t.accepted, a)
 	default:
 		t.broken = wrote != nil
 		t.hear(r, stageEnd, t.accepted)
