@@ -87,8 +87,12 @@ bench: build ## measure everything, print a table
 prove: build ## run every proof of docs/proofs.md, one after the other
 	@status=0; for proof in bench/prove-*.sh; do echo "== $$proof"; "$$proof" || status=1; done; exit $$status
 
-prove-%: build ## run one proof: make prove-intake, prove-latency, prove-kill, …
+prove-%: build ## run one proof: make prove-intake, prove-latency, prove-kill, prove-send, …
 	./bench/prove-$*.sh
+
+.PHONY: mutants
+mutants: ## break the program on purpose, and see that prove-send finds it
+	./bench/mutants-send.sh $(ARGS)
 
 .PHONY: clean
 clean: ## remove what was built

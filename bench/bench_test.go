@@ -174,3 +174,94 @@ func TestWithoutTheHarnessAProofSaysWhatIsMissing(t *testing.T) {
 		t.Errorf("it says %v", err)
 	}
 }
+
+func TestASecondMailAtTheRelayIsHonestOnlyAfterAKillInTheWindow(t *testing.T) {
+	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	first := handover{mailID: "<1>", from: "b", to: []string{"a"}, opened: at(10), answered: at(12)}
+	again := handover{mailID: "<1>", from: "b", to: []string{"a"}, opened: at(20), answered: at(22), quit: at(23)}
+	whole := first
+	whole.quit = at(13)
+	other := again
+	other.digest[0]++
+	for name, c := range map[string]struct {
+		copies []handover
+		kill   int
+		want   doubles
+		fault  string
+	}{
+		"one mail":                     {[]handover{whole}, 15, doubles{}, ""},
+		"killed after 250":             {[]handover{first, again}, 15, doubles{cut: 1, within: 1}, ""},
+		"killed before 250":            {[]handover{again, first}, 11, doubles{cut: 1, unheard: 1}, ""},
+		"killed after 250, not again":  {[]handover{first}, 15, doubles{cut: 1}, ""},
+		"killed after the record":      {[]handover{whole, again}, 15, doubles{}, faultDouble},
+		"without a kill":               {[]handover{first, again}, 5, doubles{}, faultDouble},
+		"again before the kill":        {[]handover{first, again}, 21, doubles{cut: 1}, faultDouble},
+		"again as another mail":        {[]handover{first, other}, 15, doubles{cut: 1, within: 1}, faultOther},
+		"a mail that nobody asked for": {[]handover{whole, {mailID: "<2>", to: []string{"a"}, quit: at(1)}}, 0, doubles{}, faultStranger},
+		"no mail":                      {nil, 15, doubles{}, faultUnmailed},
+	} {
+		k := &sending{kills: []time.Time{at(c.kill)}, clients: newClients(nil, 1)}
+		k.clients.done = []*errand{{key: "k", to: []string{"a"}, answer: api.Sent{MessageID: "m", ProviderMessageID: "<1>"}}}
+		k.compareSink(c.copies)
+		faults := k.clients.faults
+		delete(faults, "")
+		if n := faults[c.fault]; k.found != c.want || c.fault != "" && n != 1 || c.fault == "" && faults[faultDouble]+faults[faultOther]+faults[faultStranger]+faults[faultUnmailed] != 0 {
+			t.Errorf("%s: %+v, %v", name, k.found, faults)
+		}
+	}
+}
+
+func TestAnAnswerIsHeldAgainstWhatItsKeyStandsFor(t *testing.T) {
+	ok := func(body int, id string) verdict {
+		return verdict{body: body, status: 200, sent: api.Sent{MessageID: id}}
+	}
+	conflict := func(body int) verdict { return verdict{body: body, status: 409, code: "idempotency_conflict"} }
+	for name, c := range map[string]struct {
+		rivals   bool
+		verdicts []verdict
+		fault    string
+	}{
+		"twins with one answer":          {false, []verdict{ok(0, "m"), ok(0, "m")}, ""},
+		"twins with two answers":         {false, []verdict{ok(0, "m"), ok(0, "n")}, faultAnswer},
+		"no answer, then one":            {false, []verdict{{body: 0}, ok(0, "m")}, ""},
+		"a conflict for the only body":   {false, []verdict{conflict(0)}, faultDenied},
+		"a refusal":                      {false, []verdict{{body: 0, status: 422, code: "recipient_suppressed"}}, faultDenied},
+		"another body is refused":        {false, []verdict{ok(0, "m"), conflict(1)}, ""},
+		"another body is taken":          {false, []verdict{ok(0, "m"), ok(1, "m")}, faultReuse},
+		"of two rivals one is taken":     {true, []verdict{conflict(0), ok(1, "m")}, ""},
+		"of two rivals both are taken":   {true, []verdict{ok(1, "m"), ok(0, "m")}, faultReuse},
+		"of two rivals neither is taken": {true, []verdict{conflict(0), conflict(1)}, faultDenied},
+	} {
+		cl, o := newClients(nil, 1), &errand{key: "k"}
+		if c.rivals {
+			o.winner = -1
+		}
+		for _, v := range c.verdicts {
+			cl.judge(o, v)
+		}
+		if total := len(cl.faults); total > 1 || c.fault != "" && cl.faults[c.fault] != 1 || c.fault == "" && total != 0 {
+			t.Errorf("%s: %v", name, cl.faults)
+		}
+	}
+}
+
+func TestWhatIsMissingInTheStoreAfterAKilledSendIsSeen(t *testing.T) {
+	message := func(id, status string) api.Message {
+		return api.Message{ID: id, Direction: "outbound", Subject: "k", Status: status, RFCMessageID: "<1>"}
+	}
+	in := api.Message{ID: "i", Direction: "inbound", Subject: "k", RFCMessageID: "<1>"}
+	for fault, messages := range map[string][]api.Message{
+		"":            {message("m", "sent"), in},
+		faultKeyTwice: {message("m", "sent"), message("n", "sent"), in},
+		faultKeyNone:  {message("n", "sent"), in},
+		faultUnsent:   {message("m", "pending"), in},
+		faultCopy:     {message("m", "sent"), in, in},
+	} {
+		k := &sending{clients: newClients(nil, 1)}
+		k.clients.done = []*errand{{key: "k", local: "b@x", answer: api.Sent{MessageID: "m", ProviderMessageID: "<1>"}}}
+		k.compareStore(messages)
+		if f := k.clients.faults; fault == "" && len(f) != 0 || fault != "" && (len(f) != 1 || f[fault] != 1) {
+			t.Errorf("%q: %v", fault, f)
+		}
+	}
+}
