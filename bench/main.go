@@ -35,6 +35,7 @@ func proofs() []proof {
 		{"sockets", "P5: memory of idle subscribed WebSockets", proveSockets},
 		{"kill", "P1, P2: nothing is lost by kill -9", proveKill},
 		{"send", "one key is one mail, at the other server too, whenever the server is killed", proveSend},
+		{"queue", "how fast accepted mail leaves for a relay", proveQueue},
 	}
 }
 

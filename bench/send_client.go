@@ -286,7 +286,12 @@ func (o *errand) request(i, size int, rng *rand.Rand) []byte {
 	for fmt.Fprintf(&b, "body %d of %s\n", i, o.key); b.Len() < size; {
 		fmt.Fprintf(&b, "%016x%016x%016x\n", rng.Uint64(), rng.Uint64(), rng.Uint64())
 	}
-	r := api.SendRequest{To: o.to[0], CC: o.to[1:], Subject: o.key, Body: b.String()}
+	return o.text(b.String())
+}
+
+// text is the request for a mail with that body.
+func (o *errand) text(body string) []byte {
+	r := api.SendRequest{To: o.to[0], CC: o.to[1:], Subject: o.key, Body: body}
 	if o.local != "" {
 		r.CC = append(r.CC, o.local)
 	}
