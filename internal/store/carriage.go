@@ -98,7 +98,9 @@ func (k *mailClaim) take(t *tx) error {
 	if err != nil {
 		return err
 	}
-	rows, err := t.query("select "+mailDeliveryColumns+" from mail_delivery where message_id = $1 and domain = $2 and due_at > 0 and due_at <= $3 order by n"+k.lock,
+	// The domain is no column here, or SQLite would find the message by walking
+	// through everything that is due there.
+	rows, err := t.query("select "+mailDeliveryColumns+" from mail_delivery where message_id = $1 and domain || '' = $2 and due_at > 0 and due_at <= $3 order by n"+k.lock,
 		message, k.domain, k.at)
 	if err != nil {
 		return err
