@@ -32,6 +32,8 @@ const (
 	CodeDomainBlocked      Code = "domain_blocked"
 	CodeDomainHasInboxes   Code = "domain_has_inboxes"
 	CodeRuleExists         Code = "rule_exists"
+	CodeInheritedRule      Code = "inherited_rule"
+	CodeNotPermitted       Code = "recipient_not_permitted"
 	CodeConflict           Code = "conflict"
 	CodeIdempotency        Code = "idempotency_conflict"
 	CodeKeyLimit           Code = "api_key_limit_reached"
@@ -77,6 +79,8 @@ func Codes() []CodeInfo {
 		{CodeDomainBlocked, "Nobody can bring this domain: it is a public suffix, the server's own, or not a name of the internet."},
 		{CodeDomainHasInboxes, "There are inboxes on the domain that keep it where it is: delete them first."},
 		{CodeRuleExists, "The same rule is there already."},
+		{CodeInheritedRule, "The rule belongs to a wider level of the policy: remove it there."},
+		{CodeNotPermitted, "The outbound policy refuses an address of the mail, `recipient`; nothing was sent to anybody."},
 		{CodeConflict, "The request contradicts what is stored."},
 		{CodeIdempotency, "The Idempotency-Key was used for another request in the last 24 hours."},
 		{CodeKeyLimit, "There are as many active keys as allowed: revoke one first."},
@@ -99,8 +103,10 @@ type Error struct {
 	Message string // one sentence for a person, without secrets
 	Field   string // the field at fault, as the wire spells it; "" when it is none
 	Type    string // which kind of it, where the code has several; "" otherwise
-	Quota   *Quota // the one that is spent; nil when it is none
-	Err     error  // the cause, for the log only; nil when there is none
+	// Recipient is the address that was refused; "" when it is none.
+	Recipient string
+	Quota     *Quota // the one that is spent; nil when it is none
+	Err       error  // the cause, for the log only; nil when there is none
 }
 
 func (e *Error) Error() string {

@@ -18,6 +18,7 @@ const (
 	PrefixMessage  = "msg_"
 	PrefixEvent    = "evt_"
 	PrefixRule     = "rule_"
+	PrefixRecord   = "rec_"
 	PrefixEndpoint = "whk_"
 	PrefixDomain   = "dom_"
 	PrefixSocket   = "sck_"

@@ -178,9 +178,60 @@ func TestAPolicyDecidesByItsRules(t *testing.T) {
 		{"block wins", openmail.ModeAllowlist, []openmail.Rule{allow("a@b.c"), block("b.c")}, "a@b.c", openmail.ReasonBlocked},
 		{"nobody", openmail.ModeAllowlist, []openmail.Rule{allow("b.c")}, "", openmail.ReasonUnknown},
 	} {
-		v := openmail.Policy{Mode: c.mode, Rules: c.rules}.Admits(c.from)
+		v := openmail.Policy{{Mode: c.mode, Rules: c.rules}}.Admits(c.from)
 		if v.Admitted != (c.want == "") || v.Reason != c.want {
 			t.Errorf("%s: %+v", c.name, v)
+		}
+	}
+}
+
+func TestTheLevelsOfAPolicyDecideTogether(t *testing.T) {
+	allow := openmail.Rule{ID: "rule_a", Type: openmail.RuleAllow, Value: "b.c"}
+	accounts := allow
+	accounts.ByAccount = true
+	block := openmail.Rule{ID: "rule_b", Type: openmail.RuleBlock, Value: "b.c"}
+	level := func(mode openmail.Mode, byAccount bool, rules ...openmail.Rule) openmail.PolicyLevel {
+		return openmail.PolicyLevel{Mode: mode, ByAccount: byAccount, Rules: rules}
+	}
+	const none, list, inherit = openmail.ModeNone, openmail.ModeAllowlist, openmail.ModeInherit
+	for _, c := range []struct {
+		name   string
+		policy openmail.Policy
+		mode   openmail.Mode
+		want   string // "" is admitted
+	}{
+		{"nobody says anything", openmail.Policy{level(none, true), level(inherit, false), level(inherit, false)}, none, ""},
+		{"an allowlist is inherited", openmail.Policy{level(list, true), level(inherit, false), level(inherit, false)}, list, openmail.ReasonUnknown},
+		{"with its rules", openmail.Policy{level(list, true, accounts), level(inherit, false), level(inherit, false)}, list, ""},
+		{"the inbox adds to it", openmail.Policy{level(list, true), level(inherit, false), level(inherit, false, accounts)}, list, ""},
+		{"the narrowest mode holds", openmail.Policy{level(list, true), level(none, true), level(inherit, false)}, none, ""},
+		{"an allowlist below none", openmail.Policy{level(none, true), level(inherit, false), level(list, true)}, list, openmail.ReasonUnknown},
+		{"a block above wins", openmail.Policy{level(none, true, block), level(list, true, accounts)}, list, openmail.ReasonBlocked},
+		{"a block below wins", openmail.Policy{level(list, true, accounts), level(inherit, false), level(inherit, false, block)}, list, openmail.ReasonBlocked},
+		{"a pod's key does not open an account's allowlist", openmail.Policy{level(list, true), level(none, false, allow)}, none, openmail.ReasonUnknown},
+		{"nor by an allowlist of its own", openmail.Policy{level(list, true), level(list, false, allow)}, list, openmail.ReasonUnknown},
+		{"it fills its own", openmail.Policy{level(none, true), level(list, false, allow)}, list, ""},
+		{"and narrows what is open", openmail.Policy{level(none, true), level(list, false)}, list, openmail.ReasonUnknown},
+		{"two allowlists, the account's rule", openmail.Policy{level(list, true, accounts), level(list, false)}, list, ""},
+		{"none of the account ends its allowlist", openmail.Policy{level(list, true), level(none, true), level(list, false, allow)}, list, ""},
+	} {
+		if got := c.policy.Mode(); got != c.mode {
+			t.Errorf("%s: mode %s", c.name, got)
+		}
+		if v := c.policy.Admits("a@b.c"); v.Admitted != (c.want == "") || v.Reason != c.want {
+			t.Errorf("%s: %+v", c.name, v)
+		}
+	}
+}
+
+func TestAScopeStandsForItsLevels(t *testing.T) {
+	s := openmail.Scope{Account: "acc", Pod: "pod", Inbox: "inb"}
+	if got := s.Levels(); !slices.Equal(got, []string{"acc", "pod", "inb"}) {
+		t.Errorf("levels %q", got)
+	}
+	for n, want := range map[int]openmail.Scope{1: {Account: "acc"}, 2: {Account: "acc", Pod: "pod"}, 3: s} {
+		if got := s.Above(n); got != want {
+			t.Errorf("the first %d: %+v", n, got)
 		}
 	}
 }

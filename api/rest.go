@@ -8,6 +8,7 @@ type Error struct {
 	Message   string `json:"message" example:"There is no such inbox." doc:"What is wrong, for a person"`
 	Field     string `json:"field,omitempty" doc:"The field at fault, where it is one"`
 	Type      string `json:"type,omitempty" doc:"Which kind of it, where the code has several"`
+	Recipient string `json:"recipient,omitempty" doc:"The address that a policy refused"`
 	RequestID string `json:"requestId,omitempty" example:"req_01jdz3k8v5x2m9q4r7t6w1y0zc" doc:"Also in the header X-Request-Id; finds the request in the server's log"`
 }
 
@@ -413,45 +414,77 @@ type Rule struct {
 	Type      string `json:"type" enum:"allow,block"`
 	Value     string `json:"value" example:"customer.example"`
 	Direction string `json:"direction" enum:"inbound,outbound"`
-	Scope     string `json:"scope" enum:"account"`
+	Scope     string `json:"scope" enum:"account,pod,inbox" doc:"The level whose rule it is"`
+	SetBy     string `json:"setBy" enum:"account,pod" doc:"Which kind of key made it: on an allowlist that an account's key has set, only rules of such keys count"`
 	CreatedAt Time   `json:"createdAt"`
 }
 
 // PolicySide is a policy in one direction.
 type PolicySide struct {
-	Mode          string `json:"mode" enum:"none,allowlist"`
-	EffectiveMode string `json:"effectiveMode" enum:"none,allowlist"`
-	Rules         []Rule `json:"rules" nullable:"false"`
+	Mode          string `json:"mode" enum:"none,allowlist,inherit"`
+	EffectiveMode string `json:"effectiveMode" enum:"none,allowlist" doc:"What holds: the narrowest mode that is not inherit"`
+	Rules         []Rule `json:"rules" nullable:"false" doc:"The widest level's first; to the key of a pod, without the account's"`
 }
 
-// Policy is who may write to the account's inboxes.
+// Policy is with whom an account, a pod or an inbox may exchange mail.
 type Policy struct {
-	Scope   string     `json:"scope" enum:"account"`
-	Inbound PolicySide `json:"inbound"`
+	Scope    string     `json:"scope" enum:"account,pod,inbox"`
+	Inbound  PolicySide `json:"inbound"`
+	Outbound PolicySide `json:"outbound"`
 }
 
 // PolicyPut replaces a policy. A side left out stays.
 type PolicyPut struct {
-	Inbound *PolicySidePut `json:"inbound,omitempty"`
+	Inbound  *PolicySidePut `json:"inbound,omitempty"`
+	Outbound *PolicySidePut `json:"outbound,omitempty"`
 }
 
 // PolicySidePut is one direction of it.
 type PolicySidePut struct {
-	Mode  string       `json:"mode" enum:"none,allowlist"`
+	Mode  string       `json:"mode" enum:"none,allowlist,inherit"`
 	Rules []RuleCreate `json:"rules,omitempty" nullable:"false" maxItems:"10000" doc:"Left out: the rules stay"`
 }
 
 // PolicyMode sets the mode of one direction.
 type PolicyMode struct {
-	Mode      string `json:"mode" enum:"none,allowlist"`
-	Direction string `json:"direction,omitempty" enum:"inbound"`
+	Mode      string `json:"mode" enum:"none,allowlist,inherit"`
+	Direction string `json:"direction,omitempty" enum:"inbound,outbound" doc:"Left out: inbound"`
 }
 
 // RuleCreate adds a rule.
 type RuleCreate struct {
 	Type      string `json:"type" enum:"allow,block"`
 	Value     string `json:"value" example:"customer.example" doc:"An address, a domain, or *.domain"`
-	Direction string `json:"direction,omitempty" enum:"inbound"`
+	Direction string `json:"direction,omitempty" enum:"inbound,outbound" doc:"Left out: inbound, or that of the side which it stands in"`
+}
+
+// PolicyRecord tells of one change of a policy, or of mail that one refused. What
+// does not apply is null, or left out.
+type PolicyRecord struct {
+	ID        string       `json:"id" example:"rec_3d9f1b7a"`
+	Action    string       `json:"action" example:"refused" enum:"policy_replaced,mode_set,rule_added,rule_removed,refused"`
+	Direction string       `json:"direction" example:"outbound" enum:"inbound,outbound"`
+	Scope     string       `json:"scope" example:"inbox" enum:"account,pod,inbox" doc:"Whose policy was changed; inbox where mail was refused"`
+	PodID     *string      `json:"podId" example:"pod_5c1d7e9f"`
+	InboxID   *string      `json:"inboxId" example:"inb_8f3a1b2c"`
+	KeyID     *string      `json:"keyId" example:"key_4b7e2d1c" doc:"The key that asked for it; null where mail came in"`
+	RuleID    *string      `json:"ruleId" doc:"The rule that was added or removed, or that decided"`
+	Type      *string      `json:"type" doc:"Of the rule that was added or removed"`
+	Value     *string      `json:"value" doc:"Likewise"`
+	Mode      *string      `json:"mode" doc:"The mode that was set"`
+	Added     *RuleChanges `json:"added,omitempty" doc:"Only by policy_replaced"`
+	Removed   *RuleChanges `json:"removed,omitempty" doc:"Likewise"`
+	Address   *string      `json:"address" example:"eve@evil.example" doc:"Who was refused"`
+	Reason    *string      `json:"reason" example:"not_on_allowlist" doc:"blocked_by_rule or not_on_allowlist; null on refused: the record counts those of more addresses than one hour has records for"`
+	Times     int          `json:"times" example:"1" doc:"How often one inbox refused the address within that hour (UTC); 1 of a change"`
+	HeldID    *string      `json:"heldId" doc:"The refused mail in quarantine, the first of them"`
+	CreatedAt Time         `json:"createdAt"`
+}
+
+// RuleChanges are rules that a replacement added or removed.
+type RuleChanges struct {
+	Count int      `json:"count"`
+	First []string `json:"first" nullable:"false" doc:"At most 100 of them, as type and value"`
 }
 
 // Quarantined is a mail that a rule turned away.

@@ -78,31 +78,6 @@ func (c *Client) RevokeInboxKey(ctx context.Context, inbox, id string) error {
 	return c.exec(ctx, request{method: http.MethodDelete, path: "/v1/inboxes/{}/api-keys/{}", ids: []string{inbox, id}})
 }
 
-// Policy is who may write to the account's inboxes.
-func (c *Client) Policy(ctx context.Context) (api.Policy, error) {
-	return fetch[api.Policy](ctx, c, request{method: http.MethodGet, path: "/v1/policy"})
-}
-
-// PutPolicy replaces the policy.
-func (c *Client) PutPolicy(ctx context.Context, in api.PolicyPut) (api.Policy, error) {
-	return fetch[api.Policy](ctx, c, request{method: http.MethodPut, path: "/v1/policy", body: in})
-}
-
-// SetPolicyMode sets what happens to senders whom no rule names.
-func (c *Client) SetPolicyMode(ctx context.Context, in api.PolicyMode) (api.Policy, error) {
-	return fetch[api.Policy](ctx, c, request{method: http.MethodPut, path: "/v1/policy/mode", body: in})
-}
-
-// AddRule adds a rule; the code is rule_exists when it is there already.
-func (c *Client) AddRule(ctx context.Context, in api.RuleCreate) (api.Rule, error) {
-	return fetch[api.Rule](ctx, c, request{method: http.MethodPost, path: "/v1/policy/rules", body: in})
-}
-
-// DeleteRule removes a rule.
-func (c *Client) DeleteRule(ctx context.Context, id string) error {
-	return c.exec(ctx, request{method: http.MethodDelete, path: "/v1/policy/rules/{}", ids: []string{id}})
-}
-
 // Webhook is where the account's events are posted; not_found when nowhere.
 func (c *Client) Webhook(ctx context.Context) (api.Webhook, error) {
 	return fetch[api.Webhook](ctx, c, request{method: http.MethodGet, path: "/v1/webhook"})

@@ -41,7 +41,7 @@ func readError(resp *http.Response) *Error {
 	var body api.Error
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxError))
 	if err == nil && json.Unmarshal(b, &body) == nil && body.Code != "" {
-		e.Err = &openmail.Error{Code: openmail.Code(body.Code), Message: body.Message, Field: body.Field}
+		e.Err = &openmail.Error{Code: openmail.Code(body.Code), Message: body.Message, Field: body.Field, Type: body.Type, Recipient: body.Recipient}
 		return e
 	}
 	if to, err := resp.Location(); err == nil {

@@ -26,9 +26,10 @@ const (
 	keyJSON         = `{"id":"key_1","name":"support","podId":null,"inboxId":"inb_1","tokenPrefix":"om_ab","last4":"9f3c","createdAt":"2026-02-24T10:00:00.000Z","lastUsedAt":null}`
 	newKeyJSON      = `{"id":"key_1","name":"support","podId":null,"inboxId":null,"tokenPrefix":"om_ab","last4":"9f3c","createdAt":"2026-02-24T10:00:00.000Z","lastUsedAt":null,"token":"om_abcdef9f3c"}`
 	eventJSON       = `{"id":"evt_1","type":"message.received","inboxId":"inb_1","threadId":"thr_1","messageId":"msg_1","state":"failed","reason":"no_route","channel":null,"attempts":0,"nextAttemptAt":null,"occurredAt":"2026-02-24T10:05:00.000Z","deliveredAt":null}`
-	ruleJSON        = `{"id":"rule_1","type":"block","value":"spam.example","direction":"inbound","scope":"account","createdAt":"2026-02-24T10:00:00.000Z"}`
-	policyJSON      = `{"scope":"account","inbound":{"mode":"none","effectiveMode":"none","rules":[` + ruleJSON + `]}}`
+	ruleJSON        = `{"id":"rule_1","type":"block","value":"spam.example","direction":"inbound","scope":"account","setBy":"account","createdAt":"2026-02-24T10:00:00.000Z"}`
+	policyJSON      = `{"scope":"account","inbound":{"mode":"none","effectiveMode":"none","rules":[` + ruleJSON + `]},"outbound":{"mode":"inherit","effectiveMode":"allowlist","rules":[]}}`
 	webhookJSON     = `{"url":"https://example.com/hook","enabled":true,"disabledReason":null,"createdAt":"2026-02-24T10:00:00.000Z"}`
+	recordJSON      = `{"id":"rec_1","action":"refused","direction":"outbound","scope":"inbox","podId":"pod_1","inboxId":"inb_1","keyId":"key_1","ruleId":null,"type":null,"value":null,"mode":null,"address":"eve@evil.example","reason":"not_on_allowlist","times":2,"heldId":null,"createdAt":"2026-02-24T10:00:00.000Z"}`
 	heldJSON        = `{"id":"msg_2","inboxId":"inb_1","fromAddr":"x@spam.example","subject":"Win","reason":"blocked_by_rule","ruleId":"rule_1","sizeBytes":900,"createdAt":"2026-02-24T10:00:00.000Z","expiresAt":"2026-03-26T10:00:00.000Z"}`
 	sentJSON        = `{"messageId":"msg_1","threadId":"thr_1","providerMessageId":"<msg_1@openmail.localhost>","status":"pending","id":"msg_1","inboxId":"inb_1","direction":"outbound","createdAt":"2026-02-24T10:05:00.000Z"}`
 	suppressionJSON = `{"address":"gone@example.com","type":"bounce","reason":"no such user","createdAt":"2026-02-24T10:05:00.000Z"}`
@@ -192,19 +193,24 @@ var calls = []struct {
 		return done(c.RevokeInboxKey(ctx, "inb_1", "key_1"))
 	}},
 	{"GET /v1/policy", 200, policyJSON, func(ctx context.Context, c *client.Client) (any, error) {
-		return value(c.Policy(ctx))
+		return value(c.Policy(ctx, client.Level{}))
 	}},
-	{`PUT /v1/policy {"inbound":{"mode":"allowlist","rules":[{"type":"allow","value":"a@b.co"}]}}`, 200, policyJSON, func(ctx context.Context, c *client.Client) (any, error) {
-		return value(c.PutPolicy(ctx, api.PolicyPut{Inbound: &api.PolicySidePut{Mode: "allowlist", Rules: []api.RuleCreate{{Type: "allow", Value: "a@b.co"}}}}))
+	{`PUT /v1/policy?podId=acme {"inbound":{"mode":"allowlist","rules":[{"type":"allow","value":"a@b.co"}]}}`, 200, policyJSON, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.PutPolicy(ctx, client.Level{Pod: "acme"}, api.PolicyPut{Inbound: &api.PolicySidePut{Mode: "allowlist", Rules: []api.RuleCreate{{Type: "allow", Value: "a@b.co"}}}}))
 	}},
-	{`PUT /v1/policy/mode {"mode":"none","direction":"inbound"}`, 200, policyJSON, func(ctx context.Context, c *client.Client) (any, error) {
-		return value(c.SetPolicyMode(ctx, api.PolicyMode{Mode: "none", Direction: "inbound"}))
+	{`PUT /v1/policy/mode?inboxId=inb_1 {"mode":"none","direction":"inbound"}`, 200, policyJSON, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.SetPolicyMode(ctx, client.Level{Inbox: "inb_1"}, api.PolicyMode{Mode: "none", Direction: "inbound"}))
 	}},
 	{`POST /v1/policy/rules {"type":"block","value":"spam.example"}`, 201, ruleJSON, func(ctx context.Context, c *client.Client) (any, error) {
-		return value(c.AddRule(ctx, api.RuleCreate{Type: "block", Value: "spam.example"}))
+		return value(c.AddRule(ctx, client.Level{}, api.RuleCreate{Type: "block", Value: "spam.example"}))
 	}},
-	{"DELETE /v1/policy/rules/rule_1", 204, "", func(ctx context.Context, c *client.Client) (any, error) {
-		return done(c.DeleteRule(ctx, "rule_1"))
+	{"DELETE /v1/policy/rules/rule_1?podId=pod_1", 204, "", func(ctx context.Context, c *client.Client) (any, error) {
+		return done(c.DeleteRule(ctx, client.Level{Pod: "pod_1"}, "rule_1"))
+	}},
+	{"GET /v1/policy/audit?action=refused&direction=outbound&inboxId=inb_1&limit=10&since=2026-02-24T10%3A00%3A00Z", 200, `{"data":[` + recordJSON + `],"total":1}`, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.PolicyRecords(ctx, client.PolicyFilter{
+			Level: client.Level{Inbox: "inb_1"}, Action: "refused", Direction: "outbound", Since: time.Date(2026, 2, 24, 10, 0, 0, 0, time.UTC),
+		}, openmail.Page{Limit: 10}))
 	}},
 	{"GET /v1/webhook", 200, webhookJSON, func(ctx context.Context, c *client.Client) (any, error) {
 		return value(c.Webhook(ctx))

@@ -360,9 +360,9 @@ holds '.webhookUrl == null'
 
 # Policy and quarantine.
 want 200 GET /v1/policy
-holds '.scope == "account" and .inbound == {"mode":"none","effectiveMode":"none","rules":[]}'
+holds '.scope == "account" and .inbound == {"mode":"none","effectiveMode":"none","rules":[]} and .outbound == .inbound'
 want 201 POST /v1/policy/rules '{"type":"block","value":"Example.ORG","direction":"inbound"}'
-keys id type value direction scope createdAt
+keys id type value direction scope setBy createdAt
 holds '.value == "example.org"'
 rule=$(field .id)
 want 409 POST /v1/policy/rules '{"type":"block","value":"example.org"}'
@@ -389,6 +389,27 @@ holds '.inbound.mode == "allowlist"'
 want 400 PUT /v1/policy/mode '{"mode":"maybe","direction":"inbound"}'
 want 200 PUT /v1/policy '{"inbound":{"mode":"none","rules":[{"type":"allow","value":"a@b.co"}]}}'
 holds '.inbound.mode == "none" and (.inbound.rules | map(.value)) == ["a@b.co"]'
+inherited=$(field '.inbound.rules[0].id')
+want 200 GET "/v1/policy?inboxId=$INBOX"
+holds '.scope == "inbox" and .inbound.mode == "inherit" and .inbound.effectiveMode == "none" and .inbound.rules[0].scope == "account"'
+want 403 DELETE "/v1/policy/rules/$inherited?inboxId=$INBOX"
+is_error inherited_rule
+want 400 GET "/v1/policy?inboxId=$INBOX&podId=acme"
+is_error bad_request inboxId
+want 200 PUT "/v1/policy?inboxId=$INBOX" '{"outbound":{"mode":"allowlist","rules":[{"type":"allow","value":"*.example.com"}]}}'
+want 201 POST "/v1/policy/rules?inboxId=$INBOX" '{"type":"block","value":"bad.example.com","direction":"outbound"}'
+for refused in '"to":"eve@evil.example"' '"to":"a@b.example.com","cc":["eve@evil.example"]' '"to":"a@b.example.com","replyTo":"eve@evil.example"'; do
+  want 403 POST "/v1/inboxes/$INBOX/send" "{$refused,\"subject\":\"Hi\",\"body\":\"Hello\"}"
+  holds '.error == "recipient_not_permitted" and (.field | IN("to", "cc", "replyTo")) and .recipient == "eve@evil.example" and .type == "not_on_allowlist"'
+done
+want 403 POST "/v1/inboxes/$INBOX/send" '{"to":"a@bad.example.com","subject":"Hi","body":"Hello"}'
+holds '.error == "recipient_not_permitted" and .type == "blocked_by_rule"'
+want 200 GET "/v1/policy/audit?inboxId=$INBOX&action=refused&direction=outbound"
+holds '.total == 2 and (.data | map([.address, .times])) == [["a@bad.example.com",1],["eve@evil.example",3]]'
+holds '.data[0] | (keys_unsorted | sort) == (["id","action","direction","scope","podId","inboxId","keyId","ruleId","type","value","mode","address","reason","times","heldId","createdAt"] | sort)'
+want 200 GET "/v1/policy/audit?action=policy_replaced&since=2020-01-01T00:00:00Z&limit=1"
+holds '.total == 2 and .data[0].added == {"count":1,"first":["allow *.example.com"]} and .data[0].scope == "inbox"'
+want 200 PUT "/v1/policy?inboxId=$INBOX" '{"outbound":{"mode":"inherit","rules":[]}}'
 
 # Sending: the union of both shapes, and where each recipient stands.
 want 200 POST "/v1/inboxes/$INBOX/send" '{"to":"A B <a@example.com>","cc":["jane.two@openmail.localhost"],"subject":"Hi","body":"Hello","nonsense":1}'

@@ -146,7 +146,7 @@ func (a *App) openStore(ctx context.Context) error {
 	a.store, err = store.Open(ctx, store.Config{
 		Rules:    rules,
 		Database: a.config.Database, Dir: a.folder.path, Blobs: blobs, Links: a.links, FileKey: key, Logger: a.logger,
-		Retention: store.Retention{Events: a.config.RetainEvents, Messages: a.config.RetainMessages, Trash: a.config.RetainTrash},
+		Retention: store.Retention{Events: a.config.RetainEvents, Messages: a.config.RetainMessages, Trash: a.config.RetainTrash, Audit: a.config.RetainAudit},
 	})
 	if err != nil {
 		return err
@@ -216,7 +216,7 @@ func (a *App) restConfig(t dispatch.Target, rooms *mailbox.Mailbox) httpapi.Conf
 
 func (a *App) mailbox() *mailbox.Mailbox {
 	c := mailbox.Config{
-		Pods: a.store, Inboxes: a.inboxes(), Mail: a.store, Changes: a.store, Raws: a.store, Policies: a.store, Quarantine: a.store,
+		Pods: a.store, Inboxes: a.inboxes(), Mail: a.store, Changes: a.store, Raws: a.store, Policies: a.store, Rules: a.store, Records: a.store, Quarantine: a.store,
 		Texts: a.store, ReadTime: a.config.ExtractLater, Own: a.store, Domains: []string{a.config.Domain},
 	}
 	if a.reader != nil {

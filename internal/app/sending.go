@@ -93,7 +93,7 @@ func (a *App) inboxes() mailbox.Inboxes {
 
 func (a *App) outgoing(inboxes outgoing.Inboxes) *outgoing.Outgoing {
 	return outgoing.New(outgoing.Config{
-		Inboxes: inboxes, Store: a.store, Quotas: a.store,
+		Inboxes: inboxes, Store: a.store, Rules: a.store, Quotas: a.store,
 		PerMinute: a.config.limit(a.config.SendsMinute, 10), PerDay: a.config.limit(a.config.SendsDay, 200),
 		Signer: a.signer, Ours: a.ours, NoMail: a.noMail, Relayed: a.transport != nil, Wake: a.carrier.Wake,
 		MaxBytes: a.config.MaxMail, NeedKey: a.config.NeedSendKey,

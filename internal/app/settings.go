@@ -71,6 +71,7 @@ type Config struct {
 	RetainMessages   time.Duration
 	RetainTrash      time.Duration
 	RetainQuarantine time.Duration
+	RetainAudit      time.Duration
 }
 
 // Setting is one setting: its flag (without the dashes; "" for none), its
@@ -128,6 +129,7 @@ func Settings() []Setting {
 		{Env: "OPENMAIL_RETAIN_MESSAGES", Default: "0", Meaning: "how long messages are kept with their raw mail; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainMessages })},
 		{Env: "OPENMAIL_RETAIN_TRASH", Default: "720h", Meaning: "how long deleted threads are kept; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainTrash })},
 		{Env: "OPENMAIL_RETAIN_QUARANTINE", Default: "720h", Meaning: "how long mail is kept that a sender rule turned away; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainQuarantine })},
+		{Env: "OPENMAIL_RETAIN_AUDIT", Default: "2160h", Meaning: "how long it is kept what was changed of policies and what they refused; 0: for ever", set: duration(func(c *Config) *time.Duration { return &c.RetainAudit })},
 		{Env: "OPENMAIL_ROOT_KEY", Default: "", Meaning: "first start only: the account key to create (om_…); empty: one is made and written to root-key in the data folder", Secret: true, set: text(func(c *Config) *string { return &c.RootKey })},
 	}
 }

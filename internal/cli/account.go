@@ -11,66 +11,6 @@ import (
 	"openmail/api"
 )
 
-func (c *cli) policyCommands() *cobra.Command {
-	return c.group(
-		"policy", "Say who may write to the inboxes",
-		c.policyGet(), c.policyMode(), c.policyRule("allow", "Let a sender through"), c.policyRule("block", "Turn a sender away"),
-		c.about("remove", "rule-id", "Remove a rule", func(ctx context.Context, s *session, id string) error {
-			if err := s.client.DeleteRule(ctx, id); err != nil {
-				return err
-			}
-			return s.out.done("%s is removed", id)
-		}),
-	)
-}
-
-func (c *cli) policyGet() *cobra.Command {
-	return c.command("get", "Show mode and rules", func(ctx context.Context, s *session, _ []string) error {
-		p, err := s.client.Policy(ctx)
-		if err != nil {
-			return err
-		}
-		return show(s.out, p, s.out.policy)
-	})
-}
-
-func (p printer) policy(policy api.Policy) error {
-	if err := p.pairs("mode", policy.Inbound.Mode); err != nil || len(policy.Inbound.Rules) == 0 {
-		return err
-	}
-	t := table{head: []string{"RULE", "TYPE", "VALUE", "CREATED"}}
-	for _, r := range policy.Inbound.Rules {
-		t.rows = append(t.rows, []string{r.ID, r.Type, r.Value, when(r.CreatedAt)})
-	}
-	return p.table(t)
-}
-
-func (c *cli) policyMode() *cobra.Command {
-	return c.command("mode <none|allowlist>", "Set what happens to senders whom no rule names", func(ctx context.Context, s *session, args []string) error {
-		if len(args) == 0 || args[0] != string(openmail.ModeNone) && args[0] != string(openmail.ModeAllowlist) {
-			return usage("the mode is none (everybody but the blocked) or allowlist (nobody but the allowed)")
-		}
-		p, err := s.client.SetPolicyMode(ctx, api.PolicyMode{Mode: args[0], Direction: string(openmail.Inbound)})
-		if err != nil {
-			return err
-		}
-		return show(s.out, p, s.out.policy)
-	})
-}
-
-func (c *cli) policyRule(kind, short string) *cobra.Command {
-	return c.command(kind+" <sender>", short+": an address, a domain, or *.domain", func(ctx context.Context, s *session, args []string) error {
-		if len(args) == 0 {
-			return usage("whom? give an address, a domain, or *.domain")
-		}
-		rule, err := s.client.AddRule(ctx, api.RuleCreate{Type: kind, Value: args[0], Direction: string(openmail.Inbound)})
-		if err != nil {
-			return err
-		}
-		return show(s.out, rule, func(r api.Rule) error { return s.out.pairs("id", r.ID, r.Type, r.Value) })
-	})
-}
-
 func (c *cli) quarantineCommands() *cobra.Command {
 	return c.group(
 		"quarantine", "Look at the mail that a rule turned away",

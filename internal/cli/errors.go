@@ -69,6 +69,8 @@ func (s *session) serverText(err error, e *openmail.Error) string {
 		return fmt.Sprintf("the server at %s does not know the key (from %s): set OPENMAIL_API_KEY to one that is valid", s.base, s.source.long())
 	case openmail.CodeForbidden:
 		return message + ": use a key of the whole account"
+	case openmail.CodeNotPermitted:
+		return fmt.Sprintf("%s: %s (see openmail policy get)", message, e.Recipient)
 	case openmail.CodeInternal:
 		if answer, ok := errors.AsType[*client.Error](err); ok && answer.RequestID != "" {
 			return fmt.Sprintf("%s (the server's log has it under %s)", message, answer.RequestID)

@@ -22,26 +22,38 @@ func (c *cli) eventCommands() *cobra.Command {
 
 // eventFlags are the flags that choose events.
 type eventFlags struct {
-	state, inbox, kind, since, until string
+	state, inbox, kind string
+	span
 }
 
 func (f *eventFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.state, "state", "", "armed, due, posting, delivered or failed")
 	cmd.Flags().StringVar(&f.inbox, "inbox-id", "", "of one inbox, by id or address")
 	cmd.Flags().StringVar(&f.kind, "type", "", "of one type, such as message.received")
-	cmd.Flags().StringVar(&f.since, "since", "", "not before this time (2026-02-24T10:00:00Z), or so long ago (90m, 36h)")
-	cmd.Flags().StringVar(&f.until, "until", "", "before this time, or so long ago")
+	f.span.add(cmd)
+}
+
+// span are the flags that choose a stretch of time.
+type span struct{ since, until string }
+
+func (s *span) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.since, "since", "", "not before this time (2026-02-24T10:00:00Z), or so long ago (90m, 36h)")
+	cmd.Flags().StringVar(&s.until, "until", "", "before this time, or so long ago")
+}
+
+func (s span) times() (since, until time.Time, err error) {
+	if since, err = moment("since", s.since); err != nil {
+		return since, until, err
+	}
+	until, err = moment("until", s.until)
+	return since, until, err
 }
 
 // any reports whether a flag chooses.
 func (f *eventFlags) any() bool { return *f != eventFlags{} }
 
 func (f *eventFlags) filter(ctx context.Context, s *session) (client.EventFilter, error) {
-	since, err := moment("since", f.since)
-	if err != nil {
-		return client.EventFilter{}, err
-	}
-	until, err := moment("until", f.until)
+	since, until, err := f.times()
 	if err != nil {
 		return client.EventFilter{}, err
 	}

@@ -41,12 +41,16 @@ var failures = map[string][]openmail.Code{
 
 	"sendEmail": {
 		openmail.CodeMissingKey, openmail.CodeUnsupportedField, openmail.CodeIdempotency, openmail.CodeSuppressed,
-		openmail.CodeNoMX,
+		openmail.CodeNoMX, openmail.CodeNotPermitted,
 	},
 	"getAttachmentText": {openmail.CodeExtractionFailed},
 
-	"getPolicy": {openmail.CodeBadRequest},
-	"addRule":   {openmail.CodeRuleExists},
+	"getPolicy":         {openmail.CodeNotFound},
+	"putPolicy":         {openmail.CodeNotFound},
+	"setPolicyMode":     {openmail.CodeNotFound},
+	"addRule":           {openmail.CodeNotFound, openmail.CodeRuleExists},
+	"deleteRule":        {openmail.CodeInheritedRule},
+	"listPolicyRecords": {openmail.CodeNotFound},
 
 	"getWebhook":     {openmail.CodeNotFound},
 	"putWebhook":     {openmail.CodeInvalidWebhookURL},
@@ -151,6 +155,8 @@ func sample(code openmail.Code) api.Error {
 	switch code {
 	case openmail.CodeSuppressed:
 		e.Field, e.Type = "to", string(openmail.SuppressedBounce)
+	case openmail.CodeNotPermitted:
+		e.Field, e.Type, e.Recipient = "cc", openmail.ReasonUnknown, "eve@evil.example"
 	case openmail.CodeUnsupportedField:
 		e.Field = "bcc"
 	}

@@ -181,20 +181,54 @@ func webhookJSON(e openmail.Endpoint) api.Webhook {
 	return api.Webhook{URL: e.URL, Enabled: e.Enabled, DisabledReason: orNull(e.DisabledReason), CreatedAt: at(e.CreatedAt)}
 }
 
-// policyScope is the only scope that has a policy so far.
-const policyScope = "account"
+// levelName is what the wire calls a level.
+func levelName(at openmail.Scope) string {
+	return []string{"account", "pod", "inbox"}[len(at.Levels())-1]
+}
 
-func policyJSON(p openmail.Policy) api.Policy {
-	return api.Policy{Scope: policyScope, Inbound: api.PolicySide{
-		Mode: string(p.Mode), EffectiveMode: string(p.Mode), Rules: each(p.Rules, ruleJSON),
-	}}
+// setBy is what the wire calls whose key did something.
+func setBy(account bool) string {
+	if account {
+		return "account"
+	}
+	return "pod"
+}
+
+func policyJSON(p mailbox.LevelPolicy) api.Policy {
+	return api.Policy{Scope: levelName(p.At), Inbound: sideJSON(p.Inbound), Outbound: sideJSON(p.Outbound)}
+}
+
+func sideJSON(p openmail.Policy) api.PolicySide {
+	side := api.PolicySide{Mode: string(p[len(p)-1].Mode), EffectiveMode: string(p.Mode()), Rules: []api.Rule{}}
+	for _, l := range p {
+		side.Rules = append(side.Rules, each(l.Rules, ruleJSON)...)
+	}
+	return side
 }
 
 func ruleJSON(r openmail.Rule) api.Rule {
 	return api.Rule{
 		ID: r.ID, Type: string(r.Type), Value: r.Value, Direction: string(r.Direction),
-		Scope: policyScope, CreatedAt: at(r.CreatedAt),
+		Scope: levelName(r.At), SetBy: setBy(r.ByAccount), CreatedAt: at(r.CreatedAt),
 	}
+}
+
+func policyRecordJSON(r openmail.PolicyRecord) api.PolicyRecord {
+	d := r.Detail
+	out := api.PolicyRecord{
+		ID: r.ID, Action: string(r.Action), Direction: string(r.Direction), Scope: levelName(r.At),
+		PodID: orNull(r.At.Pod), InboxID: orNull(r.At.Inbox), KeyID: orNull(r.Key), RuleID: orNull(r.Rule),
+		Type: orNull(d.Type), Value: orNull(d.Value), Mode: orNull(d.Mode),
+		Address: orNull(r.Address), Reason: orNull(r.Reason), Times: r.Times, HeldID: orNull(d.Held), CreatedAt: at(r.CreatedAt),
+	}
+	if r.Action == openmail.PolicyReplaced {
+		out.Added, out.Removed = changesJSON(d.Added), changesJSON(d.Removed)
+	}
+	return out
+}
+
+func changesJSON(c openmail.RuleChanges) *api.RuleChanges {
+	return &api.RuleChanges{Count: c.Count, First: notNull(c.First)}
 }
 
 func newRule(r api.RuleCreate) mailbox.NewRule {

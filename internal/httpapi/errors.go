@@ -26,6 +26,8 @@ var statuses = map[openmail.Code]int{
 	openmail.CodeUnauthorized:       http.StatusUnauthorized,
 	openmail.CodeForbidden:          http.StatusForbidden,
 	openmail.CodeHTTPSRequired:      http.StatusForbidden,
+	openmail.CodeInheritedRule:      http.StatusForbidden,
+	openmail.CodeNotPermitted:       http.StatusForbidden,
 	openmail.CodeNotFound:           http.StatusNotFound,
 	openmail.CodeAddressTaken:       http.StatusConflict,
 	openmail.CodeClientIDTaken:      http.StatusConflict,
@@ -88,7 +90,7 @@ func (x *exchange) problem(err error) (int, api.Error) {
 	case status == http.StatusTooManyRequests && x.Header().Get("Retry-After") == "":
 		x.Header().Set("Retry-After", "1")
 	}
-	return status, api.Error{Code: string(e.Code), Message: e.Message, Field: e.Field, Type: e.Type, RequestID: x.id}
+	return status, api.Error{Code: string(e.Code), Message: e.Message, Field: e.Field, Type: e.Type, Recipient: e.Recipient, RequestID: x.id}
 }
 
 // spent tells when a quota begins anew.

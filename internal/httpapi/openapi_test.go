@@ -222,7 +222,7 @@ func TestAStrictServerWantsAKeyForEachSend(t *testing.T) {
 func TestADomainThatTakesNoMailIsToldOfByItsField(t *testing.T) {
 	w := newWorld(t, func(c *httpapi.Config) {
 		c.Sender = outgoing.New(outgoing.Config{
-			Inboxes: c.Mailbox, Store: c.Suppressed.(*store.DB), Ours: func(context.Context, string) (bool, error) { return false, nil },
+			Inboxes: c.Mailbox, Store: c.Suppressed.(*store.DB), Rules: c.Suppressed.(*store.DB), Ours: func(context.Context, string) (bool, error) { return false, nil },
 			NoMail: func(context.Context, string) string { return "the domain does not exist" },
 		})
 	})

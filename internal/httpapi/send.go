@@ -83,7 +83,7 @@ func (s *Server) send(ctx context.Context, in *sendInput) (*reply[api.Sent], err
 	if err != nil {
 		return nil, err
 	}
-	r.Inbox, r.Key = in.ID, in.Key
+	r.Inbox, r.Key, r.By = in.ID, in.Key, in.key.ID
 	sent, err := s.c.Sender.Send(ctx, in.scope(), r)
 	if err != nil {
 		return nil, err

@@ -65,7 +65,7 @@ func matrix() map[string]rights {
 		"getAccount": accountOnly(apart), "updateAccount": accountOnly(apart),
 		"listKeys": accountOnly(apart), "createKey": accountOnly(apart), "revokeKey": accountOnly(none),
 		"getPolicy": accountOnly(apart), "putPolicy": accountOnly(apart), "setPolicyMode": accountOnly(apart),
-		"addRule": accountOnly(apart), "deleteRule": accountOnly(none),
+		"addRule": accountOnly(apart), "deleteRule": accountOnly(none), "listPolicyRecords": {apart, apart, no, ok, no},
 		"listQuarantine": accountOnly(apart), "getQuarantined": accountOnly(none), "deleteQuarantined": accountOnly(none), "releaseQuarantined": accountOnly(none),
 		"getWebhook": accountOnly(apart), "putWebhook": accountOnly(apart), "deleteWebhook": accountOnly(apart), "testWebhook": accountOnly(apart),
 		"rotateSecret": accountOnly(apart), "nextSecret": accountOnly(apart), "activateSecret": accountOnly(apart),
@@ -232,11 +232,32 @@ func TestEveryRouteIsClosedToKeysThatReachElsewhere(t *testing.T) {
 	} {
 		e.ask(c.key, c.right, c.method, c.path, c.body)
 	}
+	for _, level := range []string{"?podId=" + e.podID, "?inboxId=" + e.inboxID} {
+		e.policies("stranger", none, level)
+		e.policies("otherPod", no, level)
+		e.policies("otherInbox", no, level)
+		e.policies("inbox", no, level)
+	}
 	e.unharmed()
+}
+
+// policies asks for all that can be asked of the policy of a level.
+func (e *estate) policies(key string, right int, level string) {
+	e.t.Helper()
+	e.ask(key, right, http.MethodGet, "/v1/policy"+level, nil)
+	e.ask(key, right, http.MethodGet, "/v1/policy/audit"+level, nil)
+	e.ask(key, right, http.MethodPut, "/v1/policy"+level, `{"inbound":{"mode":"allowlist"}}`)
+	e.ask(key, right, http.MethodPut, "/v1/policy/mode"+level, `{"mode":"allowlist"}`)
+	e.ask(key, right, http.MethodPost, "/v1/policy/rules"+level, `{"type":"block","value":"evil.example"}`)
+	if right != ok {
+		e.ask(key, right, http.MethodDelete, e.paths["/v1/policy/rules/{id}"]+level, nil)
+	}
 }
 
 func TestEveryRouteIsOpenToTheKeysThatReachIt(t *testing.T) {
 	e := newEstate(t)
+	e.policies("pod", ok, "?podId="+e.podID)
+	e.policies("pod", ok, "?inboxId="+e.inboxID)
 	all := matrix()
 	for _, op := range e.operations() {
 		r := all[op.ID]

@@ -66,7 +66,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 	}
 	w := &world{t: t, db: db, log: &bytes.Buffer{}}
 	rooms := mailbox.New(mailbox.Config{
-		Pods: db, Inboxes: db, Mail: db, Changes: db, Raws: db, Policies: db, Quarantine: db,
+		Pods: db, Inboxes: db, Mail: db, Changes: db, Raws: db, Policies: db, Rules: db, Records: db, Quarantine: db,
 		Texts: db, Reader: &w.reader, ReadTime: 10 * time.Second, Own: db,
 		Domains: []string{domain, "xn--bcher-kva.example"},
 	})
@@ -94,7 +94,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 			MaxBytes: 1 << 20, Keep: time.Hour, Logger: slog.New(slog.DiscardHandler),
 		}),
 		Sender: outgoing.New(outgoing.Config{
-			Inboxes: rooms, Store: db, Quotas: db, Ours: func(_ context.Context, d string) (bool, error) { return d == domain, nil }, Wake: func(string) {}, MaxBytes: 36 << 20,
+			Inboxes: rooms, Store: db, Rules: db, Quotas: db, Ours: func(_ context.Context, d string) (bool, error) { return d == domain, nil }, Wake: func(string) {}, MaxBytes: 36 << 20,
 		}),
 		Suppressed: db,
 		Journal:    db, Redeliverer: dispatch.NewAgain(db, listeners, quiet{}),

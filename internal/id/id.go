@@ -30,3 +30,13 @@ func At(prefix string, t time.Time) string {
 	u[8] = byte(ns<<4) | u[8]&0x0f
 	return prefix + strings.ToLower(u.String())
 }
+
+// First returns what no identifier comes before that was made in the same
+// millisecond as t, or later. Nothing was made before 1970.
+func First(prefix string, t time.Time) string {
+	var u ulid.ULID
+	if err := u.SetTime(uint64(max(t.UnixMilli(), 0))); err != nil {
+		panic(err) // as above
+	}
+	return prefix + strings.ToLower(u.String())
+}

@@ -31,3 +31,14 @@ func TestIdentifiersAreUniqueURLSafeAndSortByTime(t *testing.T) {
 		}
 	}
 }
+
+func TestTheFirstOfAMomentComesBeforeAllThatAreMadeInIt(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, int(time.Millisecond), time.UTC)
+	first := id.First("rec_", at)
+	if first > id.First("rec_", at.Add(999_999)) || id.At("rec_", at) < first || id.At("rec_", at.Add(-1)) >= first {
+		t.Errorf("the first is %s", first)
+	}
+	if got := id.First("rec_", time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)); got != "rec_00000000000000000000000000" {
+		t.Errorf("before everything: %s", got)
+	}
+}

@@ -131,7 +131,7 @@ func TestNoAttachmentIsReadForNothing(t *testing.T) {
 	if s.calls != 1 {
 		t.Errorf("a mail that came twice was read %d times", s.calls)
 	}
-	check(t, w.db.AddRule(t.Context(), w.scope, openmail.Rule{ID: "rule_1", Account: w.scope.Account, Direction: openmail.Inbound, Type: openmail.RuleBlock, Value: "sender.test", CreatedAt: time.Now()}))
+	w.policy(w.scope, openmail.ModeNone, rules("block", "sender.test")...)
 	accept(strings.Replace(withFile, "<file@", "<other@", 1))
 	if s.calls != 1 {
 		t.Error("a mail that was turned away was read")

@@ -119,9 +119,13 @@ func (in *Intake) read(r io.Reader) ([]byte, error) {
 func (in *Intake) take(ctx context.Context, env openmail.Envelope, raw []byte, at time.Time) ([]Filed, time.Duration, error) {
 	content := mime.Read(raw)
 	f := Filing{Raw: raw, Digest: sha256.Sum256(raw), At: at, Listening: in.Listening}
-	verdicts := map[string]openmail.Verdict{} // by account
-	for _, rcpt := range firstOfEach(env.Rcpts) {
-		c, err := in.copy(ctx, verdicts, content, raw, message(content, part(env, rcpt), rcpt.Inbox, int64(len(raw)), at))
+	rcpts := firstOfEach(env.Rcpts)
+	verdicts, err := in.verdicts(ctx, rcpts, content)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, rcpt := range rcpts {
+		c, err := in.copy(ctx, verdicts[rcpt.Inbox.ID], content, raw, message(content, part(env, rcpt), rcpt.Inbox, int64(len(raw)), at))
 		if err != nil {
 			return nil, 0, err
 		}
@@ -144,19 +148,27 @@ func (in *Intake) take(ctx context.Context, env openmail.Envelope, raw []byte, a
 
 // copy is the mail as one inbox gets it. A report on a mail of its own is no
 // stranger's: no rule turns it away.
-func (in *Intake) copy(ctx context.Context, verdicts map[string]openmail.Verdict, content openmail.Content, raw []byte, m openmail.Message) (Copy, error) {
-	verdict, err := in.verdict(ctx, verdicts, m.Account, content)
-	if err != nil {
-		return Copy{}, err
-	}
+func (in *Intake) copy(ctx context.Context, j judgement, content openmail.Content, raw []byte, m openmail.Message) (Copy, error) {
 	bounce, err := in.bounce(ctx, raw, content, &m)
 	if err != nil {
 		return Copy{}, fmt.Errorf("look for what it reports on: %w", err)
 	}
 	if bounce != nil {
-		verdict = openmail.Verdict{Admitted: true}
+		j = judgement{Verdict: openmail.Verdict{Admitted: true}}
 	}
-	return Copy{Message: m, Event: id.At(openmail.PrefixEvent, m.CreatedAt), Verdict: verdict, Expires: in.expiry(m.CreatedAt), Bounce: bounce}, nil
+	c := Copy{Message: m, Event: id.At(openmail.PrefixEvent, m.CreatedAt), Verdict: j.Verdict, Expires: in.expiry(m.CreatedAt), Bounce: bounce}
+	if !j.Admitted {
+		c.Refused = j.record(m)
+	}
+	return c, nil
+}
+
+// record tells of a mail that was turned away.
+func (j judgement) record(m openmail.Message) *openmail.PolicyRecord {
+	return &openmail.PolicyRecord{
+		ID: id.At(openmail.PrefixRecord, m.CreatedAt), At: j.at, Action: openmail.PolicyRefused, Direction: openmail.Inbound, Rule: j.Rule,
+		Address: cut(j.author), Reason: j.Reason, Detail: openmail.PolicyDetail{Held: m.ID}, CreatedAt: m.CreatedAt,
+	}
 }
 
 // Notify stores a mail of the server's own in an inbox, such as a report that
@@ -202,19 +214,32 @@ func firstOfEach(rcpts []openmail.Recipient) []openmail.Recipient {
 	return first
 }
 
-// verdict asks an account's policy about the sender, once for each account.
-func (in *Intake) verdict(ctx context.Context, known map[string]openmail.Verdict, account string, c openmail.Content) (openmail.Verdict, error) {
-	if v, ok := known[account]; ok {
-		return v, nil
-	}
+// judgement is what the policy of one inbox says of a mail.
+type judgement struct {
+	openmail.Verdict
+	at     openmail.Scope
+	author string // the one who was judged last: who was refused, if anybody was
+}
+
+// verdicts asks the policies of all inboxes that a mail is for, by their ids:
+// once for each account.
+func (in *Intake) verdicts(ctx context.Context, rcpts []openmail.Recipient, c openmail.Content) (map[string]judgement, error) {
 	authors := authors(c.From)
-	p, err := in.Store.PolicyFor(ctx, openmail.Scope{Account: account}, authors)
-	if err != nil {
-		return openmail.Verdict{}, fmt.Errorf("read the policy: %w", err)
+	levels := map[string][]openmail.Scope{} // by account
+	for _, r := range rcpts {
+		levels[r.Inbox.Account] = append(levels[r.Inbox.Account], openmail.Scope{Account: r.Inbox.Account, Pod: r.Inbox.Pod, Inbox: r.Inbox.ID})
 	}
-	v := admit(p, authors)
-	known[account] = v
-	return v, nil
+	all := make(map[string]judgement, len(rcpts))
+	for account, at := range levels {
+		policies, err := in.Store.PolicyFor(ctx, openmail.Scope{Account: account}, openmail.Inbound, at, authors)
+		if err != nil {
+			return nil, fmt.Errorf("read the policy: %w", err)
+		}
+		for i, p := range policies {
+			all[at[i].Inbox] = judge(p, at[i], authors)
+		}
+	}
+	return all, nil
 }
 
 // maxAuthors bounds how many addresses of a From header are looked at.
@@ -229,15 +254,15 @@ func authors(from []openmail.Address) []string {
 	return addrs(from[:min(len(from), maxAuthors)])
 }
 
-// admit wants every author admitted: a second one lends the first no good name.
-func admit(p openmail.Policy, authors []string) openmail.Verdict {
-	var v openmail.Verdict
-	for _, a := range authors {
-		if v = p.Admits(a); !v.Admitted {
-			return v
+// judge wants every author admitted: a second one lends the first no good name.
+func judge(p openmail.Policy, at openmail.Scope, authors []string) judgement {
+	j := judgement{at: at}
+	for _, j.author = range authors {
+		if j.Verdict = p.Admits(j.author); !j.Admitted {
+			break
 		}
 	}
-	return v
+	return j
 }
 
 // part is what of the envelope concerns one recipient.

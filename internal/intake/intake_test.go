@@ -19,6 +19,7 @@ import (
 	"openmail/internal/dispatch"
 	"openmail/internal/id"
 	"openmail/internal/intake"
+	"openmail/internal/mailbox"
 	"openmail/internal/store"
 )
 
@@ -45,14 +46,14 @@ func (b *bell) Ring(account string) {
 
 type world struct {
 	*intake.Intake
-	t     *testing.T
+	t     testing.TB
 	db    *store.DB
 	bell  *bell
 	scope openmail.Scope
 	log   *strings.Builder
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	dir := t.TempDir()
 	blobs, err := blob.NewFiles(dir)
@@ -259,10 +260,7 @@ func TestSenderRulesTurnMailAwayIntoQuarantine(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
 			jane := w.inbox(w.scope.Account, "jane")
-			for i := range c.rules {
-				c.rules[i].Account = w.scope.Account
-			}
-			check(t, w.db.PutPolicy(t.Context(), w.scope, openmail.Policy{Mode: c.mode, Rules: c.rules}))
+			w.policy(w.scope, c.mode, c.rules...)
 			mail := strings.Replace(text, "Ann <ann@sender.test>", c.from, 1)
 			if _, err := w.Accept(t.Context(), w.envelope(jane.Address), strings.NewReader(mail)); err != nil {
 				t.Fatal(err)
@@ -289,8 +287,60 @@ func TestSenderRulesTurnMailAwayIntoQuarantine(t *testing.T) {
 	}
 }
 
+func TestEachInboxOfAMailHasItsOwnPolicy(t *testing.T) {
+	w := newWorld(t)
+	open, closed, other := w.inbox(w.scope.Account, "open"), w.inbox(w.scope.Account, "closed"), w.inbox(w.account(), "other")
+	r, err := w.Route(t.Context(), closed.Address)
+	check(t, err)
+	at := openmail.Scope{Account: closed.Account, Pod: r.Inbox.Pod, Inbox: closed.ID}
+	w.policy(at, openmail.ModeAllowlist)
+	w.policy(openmail.Scope{Account: other.Account}, openmail.ModeNone, rules("block", "*.sender.test")...)
+	messageID, err := w.Accept(t.Context(), w.envelope(open.Address, closed.Address, other.Address), strings.NewReader(text))
+	check(t, err)
+	if m, err := w.db.Message(t.Context(), w.scope, messageID); m.Inbox != open.ID || err != nil {
+		t.Errorf("the first is in %s, %v", m.Inbox, err)
+	}
+	held, _, err := w.db.Quarantined(t.Context(), openmail.Operator(), openmail.Page{Limit: 5})
+	if err != nil || len(held) != 1 || held[0].Inbox != closed.ID || held[0].Verdict.Reason != openmail.ReasonUnknown {
+		t.Errorf("held %+v, %v", held, err)
+	}
+	for range 2 { // the second adds nothing: it is the same mail
+		records, total, err := w.db.PolicyRecords(t.Context(), w.scope, mailbox.RecordFilter{Action: openmail.PolicyRefused}, openmail.Page{Limit: 5})
+		if err != nil || total != 1 || records[0].At != at || records[0].Address != "ann@sender.test" || records[0].Reason != openmail.ReasonUnknown ||
+			records[0].Detail.Held != held[0].ID || records[0].Direction != openmail.Inbound || records[0].Times != 1 {
+			t.Fatalf("records %+v, %v", records, err)
+		}
+		_, err = w.Accept(t.Context(), w.envelope(open.Address, closed.Address, other.Address), strings.NewReader(text))
+		check(t, err)
+	}
+	// What goes out says nothing of what comes in.
+	w.policy(at, openmail.ModeNone)
+	outbound := rules("block", "sender.test")
+	outbound[0].Direction, outbound[0].At = openmail.Outbound, at
+	_, err = w.db.AddRule(t.Context(), w.scope, outbound[0], 10, openmail.PolicyRecord{ID: id.New(openmail.PrefixRecord), At: at, Direction: openmail.Outbound})
+	check(t, err)
+	_, err = w.Accept(t.Context(), w.envelope(closed.Address), strings.NewReader(strings.Replace(text, "Message-ID: <", "Message-ID: <2", 1)))
+	check(t, err)
+	if _, total, err := w.db.Messages(t.Context(), w.scope, closed.ID, "", openmail.Page{Limit: 5}); total != 1 || err != nil {
+		t.Errorf("%d messages in the inbox, %v", total, err)
+	}
+}
+
 func rules(kind, value string) []openmail.Rule {
-	return []openmail.Rule{{ID: id.New(openmail.PrefixRule), Type: openmail.RuleType(kind), Value: value, Direction: openmail.Inbound, CreatedAt: time.Now()}}
+	return []openmail.Rule{{ID: id.New(openmail.PrefixRule), Type: openmail.RuleType(kind), Value: value, Direction: openmail.Inbound, ByAccount: true, CreatedAt: time.Now()}}
+}
+
+// policy has a key of the account set who may write to a level.
+func (w *world) policy(at openmail.Scope, mode openmail.Mode, rules ...openmail.Rule) {
+	w.t.Helper()
+	for i := range rules {
+		rules[i].At = at
+	}
+	check(w.t, w.db.PutPolicy(w.t.Context(), openmail.Scope{Account: at.Account}, []mailbox.PolicyChange{{
+		Level:        openmail.PolicyLevel{At: at, Mode: mode, ByAccount: true, Rules: rules},
+		ReplaceRules: true,
+		Record:       openmail.PolicyRecord{ID: id.New(openmail.PrefixRecord), At: at, Action: openmail.PolicyReplaced, Direction: openmail.Inbound, CreatedAt: time.Now()},
+	}}))
 }
 
 func TestTheRecordOfAMailNamesNobodyAndQuotesNothing(t *testing.T) {

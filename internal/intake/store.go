@@ -13,9 +13,10 @@ type Store interface {
 	// without a tag. The error is openmail.CodeNotFound when there is none.
 	InboxAt(ctx context.Context, scope openmail.Scope, address string) (openmail.Inbox, error)
 
-	// PolicyFor returns the inbound policy of the scope's account, with at
-	// least those of its rules that can name one of the authors.
-	PolicyFor(ctx context.Context, scope openmail.Scope, authors []string) (openmail.Policy, error)
+	// PolicyFor returns the policies in that direction of levels of the
+	// scope's account, in their order, with at least those of their rules that
+	// can name one of the addresses.
+	PolicyFor(ctx context.Context, scope openmail.Scope, d openmail.Direction, at []openmail.Scope, addrs []string) ([]openmail.Policy, error)
 
 	// SentFrom returns the message, without bodies, that was sent with that
 	// reverse-path, given in lower case; openmail.CodeNotFound.
@@ -24,7 +25,7 @@ type Store interface {
 	// File writes one mail for all its inboxes in one transaction, on disk
 	// when it returns: for each copy that is admitted the body, the message,
 	// its thread, and its event, born by delivery.Rules; for each that is
-	// not, a quarantined mail. What an inbox already has is not written
+	// not, a quarantined mail with its record. What an inbox already has is not written
 	// again. Of a bounce, the recipients that it names among those of the
 	// message have failed, and are suppressed where NoSuchRecipient says so.
 	// All or nothing.
@@ -62,11 +63,12 @@ type Filing struct {
 
 // Copy is the mail as one inbox gets it.
 type Copy struct {
-	Message openmail.Message // Thread is a new id, used if the mail starts a thread
-	Event   string           // the id of its event
-	Verdict openmail.Verdict // not admitted: quarantined
-	Expires time.Time        // of a quarantined copy; zero: never
-	Bounce  *Bounce          // what it reports of a mail of the inbox's; nil: nothing
+	Message openmail.Message       // Thread is a new id, used if the mail starts a thread
+	Event   string                 // the id of its event
+	Verdict openmail.Verdict       // not admitted: quarantined
+	Expires time.Time              // of a quarantined copy; zero: never
+	Refused *openmail.PolicyRecord // of a quarantined copy; nil: none is kept
+	Bounce  *Bounce                // what it reports of a mail of the inbox's; nil: nothing
 }
 
 // Filed is what became of one copy.

@@ -1,5 +1,5 @@
 // Package mailbox is the room in which inboxes, threads and messages are read
-// and changed, and the rules kept of who may write to them.
+// and changed, and the rules kept of with whom they may exchange mail.
 //
 // Every method takes the scope of whoever asks. What lies outside it is not
 // found; what a key that is limited to an inbox or a pod may not do at all is
@@ -30,6 +30,8 @@ type Config struct {
 	Changes    MailChanges
 	Raws       Raws
 	Policies   Policies
+	Rules      Rules
+	Records    Records
 	Quarantine Quarantine
 	Texts      Texts
 	// Reader reads the text of attachments that were not read when they came

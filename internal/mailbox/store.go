@@ -93,15 +93,51 @@ type Texts interface {
 	KeepText(ctx context.Context, scope openmail.Scope, message, filename string, e openmail.Extracted) error
 }
 
-// Policies is where sender rules are kept. The scope covers a whole account.
+// Policies is where it is kept with whom mail may be exchanged.
 type Policies interface {
-	Policy(ctx context.Context, scope openmail.Scope) (openmail.Policy, error)
-	// PutPolicy replaces mode and rules.
-	PutPolicy(ctx context.Context, scope openmail.Scope, p openmail.Policy) error
-	// AddRule adds one; openmail.CodeRuleExists.
-	AddRule(ctx context.Context, scope openmail.Scope, r openmail.Rule) error
-	// DeleteRule removes one; openmail.CodeNotFound.
-	DeleteRule(ctx context.Context, scope openmail.Scope, id string) error
+	// Policy returns that of a level in one direction, with all rules, oldest
+	// first; openmail.CodeNotFound when the level lies outside the scope.
+	Policy(ctx context.Context, scope openmail.Scope, d openmail.Direction, at openmail.Scope) (openmail.Policy, error)
+	// PutPolicy makes all of the changes, with their records, or none;
+	// openmail.CodeNotFound when a level is gone or lies outside the scope.
+	PutPolicy(ctx context.Context, scope openmail.Scope, changes []PolicyChange) error
+}
+
+// Rules is where single rules of policies are kept.
+type Rules interface {
+	// Rule returns one; the scope covers a whole account.
+	// openmail.CodeNotFound.
+	Rule(ctx context.Context, scope openmail.Scope, id string) (openmail.Rule, error)
+	// AddRule adds one, with its record, unless its level has most of them in
+	// that direction: then the error is that of TooManyRules. Where the same
+	// rule is there and only this one is ByAccount, that becomes so and is
+	// returned; else the error is openmail.CodeRuleExists.
+	AddRule(ctx context.Context, scope openmail.Scope, r openmail.Rule, most int, record openmail.PolicyRecord) (openmail.Rule, error)
+	// DeleteRule removes one, with its record, if it is still there and still
+	// as much the account's; openmail.CodeNotFound.
+	DeleteRule(ctx context.Context, scope openmail.Scope, r openmail.Rule, record openmail.PolicyRecord) error
+}
+
+// PolicyChange is what one level is to say in the direction of its record.
+type PolicyChange struct {
+	Level        openmail.PolicyLevel
+	ReplaceRules bool // else the level's rules stay, whatever Level has
+	Record       openmail.PolicyRecord
+}
+
+// Records is where it is kept what was changed of policies and what they
+// refused.
+type Records interface {
+	// PolicyRecords returns a page of those within the scope, newest first,
+	// and how many there are.
+	PolicyRecords(ctx context.Context, scope openmail.Scope, f RecordFilter, p openmail.Page) ([]openmail.PolicyRecord, int, error)
+}
+
+// RecordFilter chooses records; what is empty chooses all.
+type RecordFilter struct {
+	Action       openmail.PolicyAction
+	Direction    openmail.Direction
+	Since, Until time.Time // from Since, before Until
 }
 
 // Quarantine is where mail is kept that a rule turned away.

@@ -55,7 +55,7 @@ func TestAReportOfAnotherServerFailsTheMailAndSuppressesItsRecipient(t *testing.
 			synctest.Test(t, func(t *testing.T) {
 				r := &remote{answer: accepts}
 				w := newWorld(t, r)
-				check(t, w.db.PutPolicy(t.Context(), w.scope, openmail.Policy{Mode: openmail.ModeAllowlist}))
+				w.policy(openmail.Inbound, openmail.ModeAllowlist)
 				w.start()
 				defer w.halt()
 				sent := w.send(w.letter("Bob@other.test"))

@@ -163,7 +163,7 @@ func TestAnAddressOfOursThatLeadsNowhereIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
 		// A report is no stranger's mail: it comes in whatever the rules say.
-		check(t, w.db.PutPolicy(t.Context(), w.scope, openmail.Policy{Mode: openmail.ModeAllowlist}))
+		w.policy(openmail.Inbound, openmail.ModeAllowlist)
 		w.start()
 		defer w.halt()
 		sent := w.send(w.letter("nobody@openmail.test"))

@@ -21,6 +21,7 @@ const keyLife = 24 * time.Hour
 type Config struct {
 	Inboxes Inboxes
 	Store   Store
+	Rules   Rules
 	Quotas  Quotas
 	// PerMinute and PerDay are how many mails an inbox may send in a minute
 	// of the clock and a day in UTC; 0: any number.
@@ -53,8 +54,8 @@ func New(c Config) *Outgoing { return &Outgoing{c} }
 // Send takes a mail for the recipients that it names. When it returns it is on
 // disk and on its way, and is not sent again for the same idempotency key. The
 // errors are openmail.CodeBadRequest, CodeMissingKey, CodeTooLarge,
-// CodeForbidden, CodeNotFound, CodeIdempotency, CodeSuppressed, CodeNoMX,
-// CodeRateLimit.
+// CodeForbidden, CodeNotPermitted, CodeNotFound, CodeIdempotency, CodeSuppressed,
+// CodeNoMX, CodeRateLimit.
 func (o *Outgoing) Send(ctx context.Context, scope openmail.Scope, r Request) (Sent, error) {
 	if err := o.need(ctx, scope, r.Inbox); err != nil {
 		return Sent{}, err
@@ -167,9 +168,9 @@ type addressed struct {
 	now   time.Time
 }
 
-// address finds who a letter is from and to. What may stop an inbox from
-// sending at all, and rules about its recipients, belong between the thread
-// and the suppressions (contract, 17, row 27).
+// address finds who a letter is from and to, and whether it may go there. What
+// may stop an inbox from sending at all belongs between the thread and the policy
+// (contract, 17, row 27).
 func (o *Outgoing) address(ctx context.Context, scope openmail.Scope, l letter, now time.Time) (addressed, error) {
 	d := addressed{letter: l, now: now}
 	var err error
@@ -188,6 +189,9 @@ func (o *Outgoing) address(ctx context.Context, scope openmail.Scope, l letter, 
 		}
 	}
 	d.cc = copies(d.to, l.cc, also, d.inbox.Address)
+	if err := o.permitted(ctx, d); err != nil {
+		return d, err
+	}
 	return d, o.unsuppressed(ctx, scope, &d)
 }
 

@@ -36,6 +36,7 @@ type Request struct {
 	NoQuote     bool   // a reply without the message that it answers
 	Attachments []File
 	Key         string // of idempotency; "" when none was given
+	By          string // the id of the key that asks
 }
 
 // File is an attachment on its way out.

@@ -30,6 +30,17 @@ type Store interface {
 	AcceptMail(ctx context.Context, scope openmail.Scope, a Acceptance) (Sent, error)
 }
 
+// Rules is where it is kept to whom mail may go.
+type Rules interface {
+	// PolicyFor returns the policies in that direction of levels of the
+	// scope's account, in their order, with at least those of their rules that
+	// can name one of the addresses.
+	PolicyFor(ctx context.Context, scope openmail.Scope, d openmail.Direction, at []openmail.Scope, addrs []string) ([]openmail.Policy, error)
+	// RecordRefusal keeps a record. How much is kept is bounded for each inbox
+	// and hour: what repeats is counted.
+	RecordRefusal(ctx context.Context, scope openmail.Scope, r openmail.PolicyRecord) error
+}
+
 // Quotas is where it is counted how often something was done.
 type Quotas interface {
 	// QuotasLeft returns the error of the first quota that is spent. It

@@ -136,7 +136,7 @@ func (w *world) build() {
 		Queue: w.queue, Held: w.held, Mails: w.mails, Local: w.intake, Transport: transport, Ours: ours, Hostname: "mx." + home, Logger: slog.New(slog.DiscardHandler), MaxHeld: w.maxHeld,
 	})
 	w.settings = outgoing.Config{
-		Inboxes: w.db, Store: w.db, Quotas: w.db, Ours: ours, Relayed: transport != nil, Wake: w.carrier.Wake, MaxBytes: 36 << 20,
+		Inboxes: w.db, Store: w.db, Rules: w.db, Quotas: w.db, Ours: ours, Relayed: transport != nil, Wake: w.carrier.Wake, MaxBytes: 36 << 20,
 	}
 	w.out = outgoing.New(w.settings)
 }

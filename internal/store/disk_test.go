@@ -27,7 +27,7 @@ func (broken) Open(context.Context, string) (io.ReadCloser, error)        { retu
 func (broken) Delete(context.Context, string) error                       { return nil }
 func (broken) Older(context.Context, time.Time, func(string) error) error { return nil }
 
-func openForDisk(t *testing.T) *DB {
+func openForDisk(t testing.TB) *DB {
 	t.Helper()
 	db, err := Open(t.Context(), Config{Dir: t.TempDir(), Blobs: broken{}, FileKey: NewFileKey()})
 	if err != nil {

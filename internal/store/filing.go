@@ -316,7 +316,11 @@ func (w *filing) quarantine(t *tx, c intake.Copy) (intake.Filed, error) {
 	if err != nil {
 		return intake.Filed{}, fmt.Errorf("insert the quarantined mail: %w", err)
 	}
-	return intake.Filed{Account: m.Account, Inbox: m.Inbox, Message: m.ID, Quarantined: true, Duplicate: n == 0}, nil
+	filed := intake.Filed{Account: m.Account, Inbox: m.Inbox, Message: m.ID, Quarantined: true, Duplicate: n == 0}
+	if filed.Duplicate || c.Refused == nil {
+		return filed, nil
+	}
+	return filed, t.recordRefusal(*c.Refused)
 }
 
 // list writes a list as JSON; none is [].

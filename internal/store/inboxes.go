@@ -161,6 +161,8 @@ func (db *DB) DeleteInbox(ctx context.Context, scope openmail.Scope, id string, 
 			"delete from thread where inbox_id = $1 and joined_to = '' and trashed_at = 0",
 			"delete from thread where inbox_id = $1 and (joined_to <> '' or trashed_at > 0)",
 			"delete from quarantine where inbox_id = $1",
+			"delete from rule where level_id = $1",
+			"delete from policy where level_id = $1",
 			"delete from inbox where id = $1").
 			then([]any{account, id}, "delete from endpoint where account_id = $1 and inbox_id = $2").
 			then([]any{micros(at), account, pod, id}, "update api_key set revoked_at = $1 where account_id = $2 and pod_id = $3 and inbox_id = $4 and revoked_at = 0").err

@@ -128,8 +128,8 @@ func (db *DB) CreateAccount(ctx context.Context, scope openmail.Scope, a openmai
 		return openmail.Errorf(openmail.CodeForbidden, "Only the operator makes accounts.")
 	}
 	return db.w.write(ctx, func(t *tx) error {
-		_, err := t.exec(`insert into account (id, name, seq, receipt_deadline, policy_mode, created_at) values ($1, $2, 0, $3, $4, $5)`,
-			a.ID, a.Name, a.ReceiptDeadline.Microseconds(), string(openmail.ModeNone), micros(a.CreatedAt))
+		_, err := t.exec(`insert into account (id, name, seq, receipt_deadline, created_at) values ($1, $2, 0, $3, $4)`,
+			a.ID, a.Name, a.ReceiptDeadline.Microseconds(), micros(a.CreatedAt))
 		if err != nil {
 			return err
 		}

@@ -285,11 +285,7 @@ func (db *DB) addDeliveries(ctx context.Context, messages []openmail.Message) er
 }
 
 func (db *DB) deliveriesOf(ctx context.Context, ids []string) ([]deliveryRow, error) {
-	q := newQuery("select " + mailDeliveryColumns + " from mail_delivery where message_id in (").arg(ids[0])
-	for _, id := range padded(slices.Clip(ids))[1:] {
-		q.and(",").arg(id)
-	}
-	q.and(") order by message_id, n")
+	q := newQuery("select " + mailDeliveryColumns + " from mail_delivery where message_id in (").some(ids).and(") order by message_id, n")
 	rows, err := db.query(ctx, q.text(), q.args...)
 	if err != nil {
 		return nil, err

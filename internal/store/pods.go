@@ -131,7 +131,7 @@ func (db *DB) DeletePod(ctx context.Context, scope openmail.Scope, pod string, a
 		if bound {
 			return openmail.Errorf(openmail.CodePodHasDomains, "The pod has domains: bind them to another pod, or delete them.")
 		}
-		return t.each([]any{pod}, "delete from pod where id = $1").
+		return t.each([]any{pod}, "delete from pod where id = $1", "delete from rule where level_id = $1", "delete from policy where level_id = $1").
 			then([]any{micros(at), account, pod}, "update api_key set revoked_at = $1 where account_id = $2 and pod_id = $3 and revoked_at = 0").err
 	}, scope.Account)
 }

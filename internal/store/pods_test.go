@@ -123,7 +123,7 @@ func TestAPodScopeSeesOnlyItsPod(t *testing.T) {
 			"endpoint":   func() error { _, err := h.Endpoint(ctx, scope, ""); return err },
 			"quarantine": func() error { _, err := h.QuarantinedOne(ctx, scope, held.Message); return err },
 			"drop held":  func() error { return h.DeleteQuarantined(ctx, scope, held.Message) },
-			"policy":     func() error { _, err := h.Policy(ctx, scope); return err },
+			"policy":     func() error { _, err := h.Policy(ctx, scope, openmail.Inbound, h.scope); return err },
 			"pod":        func() error { _, err := h.Pod(ctx, scope, ""); return err },
 			"drop pod":   func() error { return h.DeletePod(ctx, scope.InPod("pod_other"), p.ID, time.Now()) },
 			"revoke":     func() error { return h.RevokeKey(ctx, scope, access.Owner{}, "key_x", time.Now()) },

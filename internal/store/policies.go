@@ -2,28 +2,29 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"openmail"
 	"openmail/internal/intake"
+	"openmail/internal/mailbox"
 )
 
-// PolicyFor implements intake.Store.
-func (db *DB) PolicyFor(ctx context.Context, scope openmail.Scope, authors []string) (openmail.Policy, error) {
+// PolicyFor implements intake.Store and outgoing.Rules.
+func (db *DB) PolicyFor(ctx context.Context, scope openmail.Scope, d openmail.Direction, at []openmail.Scope, addrs []string) ([]openmail.Policy, error) {
 	var values []string
-	for _, a := range authors {
+	for _, a := range addrs {
 		values = append(values, openmail.RuleValues(a)...)
 	}
-	return db.policy(ctx, scope, func(q *query) *query {
+	return db.policies(ctx, scope, d, at, func(q *query) *query {
 		if len(values) == 0 {
 			return q.and(" and 1 = 0")
 		}
-		q.and(" and r.value in (").arg(values[0])
-		for _, v := range padded(values)[1:] {
-			q.and(",").arg(v)
-		}
-		return q.and(")")
+		return q.and(" and r.value in (").some(values).and(")")
 	})
 }
 
@@ -36,50 +37,118 @@ func padded(values []string) []string {
 	return values
 }
 
-// Policy implements mailbox.Policies.
-func (db *DB) Policy(ctx context.Context, scope openmail.Scope) (openmail.Policy, error) {
-	return db.policy(ctx, scope, func(q *query) *query { return q })
+// some adds a parameter for each value, of which there is at least one.
+func (q *query) some(values []string) *query {
+	q.arg(values[0])
+	for _, v := range padded(slices.Clip(values))[1:] {
+		q.and(",").arg(v)
+	}
+	return q
 }
 
-// policy reads the mode and the rules at once: every mail asks for them.
-func (db *DB) policy(ctx context.Context, scope openmail.Scope, only func(*query) *query) (p openmail.Policy, err error) {
-	q := only(newQuery(`select a.policy_mode, coalesce(r.id, ''), coalesce(r.account_id, ''), coalesce(r.direction, ''),
-		coalesce(r.type, ''), coalesce(r.value, ''), coalesce(r.created_at, 0)
-		from account a left join rule r on r.account_id = a.id and r.direction = 'inbound'`)).
-		and(" where a.id = ").arg(scope.Account).within(scope, "a.id", "").and(" order by r.id")
+// Policy implements mailbox.Policies.
+func (db *DB) Policy(ctx context.Context, scope openmail.Scope, d openmail.Direction, at openmail.Scope) (openmail.Policy, error) {
+	if !scope.Covers(at.Account, at.Pod, at.Inbox) {
+		return nil, notFound("policy")
+	}
+	p, err := db.policies(ctx, openmail.Scope{Account: at.Account}, d, []openmail.Scope{at}, func(q *query) *query { return q })
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range p[0] {
+		slices.SortFunc(l.Rules, func(a, b openmail.Rule) int { return strings.Compare(a.ID, b.ID) })
+	}
+	return p[0], nil
+}
+
+// policies reads modes and rules of levels of the scope's account at once:
+// every mail asks for them. Only levels that say something have a row, so mail
+// looks for no rules where there are none.
+func (db *DB) policies(ctx context.Context, scope openmail.Scope, d openmail.Direction, at []openmail.Scope, only func(*query) *query) ([]openmail.Policy, error) {
+	q := only(newQuery(`select p.level_id, p.mode, p.by_account, coalesce(r.id, ''), coalesce(r.type, ''), coalesce(r.value, ''),
+		coalesce(r.by_account, 0), coalesce(r.created_at, 0)
+		from policy p left join rule r on r.level_id = p.level_id and r.direction = p.direction`)).
+		and(" where p.level_id in (").some(levelsOf(at)).and(") and p.direction = ").arg(string(d)).
+		and(" and p.account_id = ").arg(scope.Account)
 	rows, err := db.query(ctx, q.text(), q.args...)
 	if err != nil {
-		return p, fmt.Errorf("read the policy: %w", err)
+		return nil, fmt.Errorf("read the policy: %w", err)
 	}
-	p.Rules, err = collect(rows, func(s scanner) (r openmail.Rule, err error) {
-		var created int64
-		err = s.Scan(&p.Mode, &r.ID, &r.Account, &r.Direction, &r.Type, &r.Value, &created)
+	found := map[string]openmail.PolicyLevel{}
+	_, err = collect(rows, func(s scanner) (struct{}, error) { return struct{}{}, scanPolicy(s, d, found) })
+	if err != nil {
+		return nil, fmt.Errorf("read the policy: %w", err)
+	}
+	policies := make([]openmail.Policy, len(at))
+	for i, scope := range at {
+		policies[i] = policyOf(scope, found)
+	}
+	return policies, nil
+}
+
+// levelsOf are the ids of all levels that the scopes stand for, each once.
+func levelsOf(at []openmail.Scope) []string {
+	var levels []string
+	for _, scope := range at {
+		levels = append(levels, scope.Levels()...)
+	}
+	slices.Sort(levels)
+	return slices.Compact(levels)
+}
+
+// scanPolicy reads one line of the join into the level that it belongs to.
+func scanPolicy(s scanner, d openmail.Direction, found map[string]openmail.PolicyLevel) error {
+	var l openmail.PolicyLevel
+	r := openmail.Rule{Direction: d}
+	var level string
+	var created int64
+	if err := s.Scan(&level, &l.Mode, &l.ByAccount, &r.ID, &r.Type, &r.Value, &r.ByAccount, &created); err != nil {
+		return err
+	}
+	if known, ok := found[level]; ok {
+		l = known
+	}
+	if r.ID != "" { // else the level stands alone
 		r.CreatedAt = moment(created)
-		return r, err
-	})
-	switch {
-	case err != nil:
-		return p, fmt.Errorf("read the policy: %w", err)
-	case len(p.Rules) == 0:
-		return p, notFound("account")
-	case p.Rules[0].ID == "": // the account's row alone
-		p.Rules = nil
+		l.Rules = append(l.Rules, r)
 	}
-	return p, nil
+	found[level] = l
+	return nil
+}
+
+// policyOf puts the levels that a scope stands for one after the other.
+func policyOf(at openmail.Scope, found map[string]openmail.PolicyLevel) openmail.Policy {
+	levels := at.Levels()
+	p := make(openmail.Policy, len(levels))
+	for n, id := range levels {
+		l, ok := found[id]
+		if !ok {
+			l.Mode, l.ByAccount = unsetMode(n), n == 0
+		}
+		l.At = at.Above(n + 1)
+		l.Rules = slices.Clone(l.Rules)
+		for i := range l.Rules {
+			l.Rules[i].At = l.At
+		}
+		p[n] = l
+	}
+	return p
+}
+
+// unsetMode is the mode of a level, counted from the account's, that nobody has
+// set.
+func unsetMode(n int) openmail.Mode {
+	if n == 0 {
+		return openmail.ModeNone
+	}
+	return openmail.ModeInherit
 }
 
 // PutPolicy implements mailbox.Policies.
-func (db *DB) PutPolicy(ctx context.Context, scope openmail.Scope, p openmail.Policy) error {
+func (db *DB) PutPolicy(ctx context.Context, scope openmail.Scope, changes []mailbox.PolicyChange) error {
 	return db.w.write(ctx, func(t *tx) error {
-		q := newQuery("update account set policy_mode = ").arg(string(p.Mode)).and(" where id = ").arg(scope.Account).within(scope, "id", "")
-		if err := t.must(notFound("account"), q.text(), q.args...); err != nil {
-			return err
-		}
-		if _, err := t.exec("delete from rule where account_id = $1 and direction = 'inbound'", scope.Account); err != nil {
-			return err
-		}
-		for _, r := range p.Rules {
-			if err := t.insertRule(r); err != nil {
+		for _, c := range changes {
+			if err := t.putPolicy(scope, c); err != nil {
 				return err
 			}
 		}
@@ -87,26 +156,126 @@ func (db *DB) PutPolicy(ctx context.Context, scope openmail.Scope, p openmail.Po
 	})
 }
 
-// AddRule implements mailbox.Policies.
-func (db *DB) AddRule(ctx context.Context, scope openmail.Scope, r openmail.Rule) error {
-	if !scope.Covers(r.Account, "", "") {
-		return notFound("account")
+func (t *tx) putPolicy(scope openmail.Scope, c mailbox.PolicyChange) error {
+	d, level := c.Record.Direction, levelID(c.Level.At)
+	if err := t.policyExists(scope, c.Level.At, d); err != nil {
+		return err
 	}
-	return db.w.write(ctx, func(t *tx) error { return t.insertRule(r) })
+	if _, err := t.exec("update policy set mode = $1, by_account = $2 where level_id = $3 and direction = $4",
+		string(c.Level.Mode), flag(c.Level.ByAccount), level, string(d)); err != nil {
+		return err
+	}
+	if c.ReplaceRules {
+		if _, err := t.exec("delete from rule where level_id = $1 and direction = $2", level, string(d)); err != nil {
+			return err
+		}
+		for _, r := range c.Level.Rules {
+			if _, err := t.insertRule(r); err != nil {
+				return err
+			}
+		}
+	}
+	return t.record(c.Record)
 }
 
-func (t *tx) insertRule(r openmail.Rule) error {
-	there := openmail.FieldErrorf(openmail.CodeRuleExists, "value", "There is a rule already that says %s %s.", r.Type, r.Value)
-	return t.must(there, `insert into rule (id, account_id, direction, type, value, created_at) values ($1, $2, $3, $4, $5, $6)
-		on conflict (account_id, direction, value, type) do nothing`,
-		r.ID, r.Account, string(r.Direction), string(r.Type), r.Value, micros(r.CreatedAt))
+// levelID is the id of the narrowest level that a scope stands for.
+func levelID(at openmail.Scope) string {
+	levels := at.Levels()
+	return levels[len(levels)-1]
 }
 
-// DeleteRule implements mailbox.Policies.
-func (db *DB) DeleteRule(ctx context.Context, scope openmail.Scope, id string) error {
+// policyExists sees to it that a level that is there has its row.
+func (t *tx) policyExists(scope, at openmail.Scope, d openmail.Direction) error {
+	if !scope.Covers(at.Account, at.Pod, at.Inbox) {
+		return notFound("policy")
+	}
+	there, args := "select 1 from account where id = $1", []any{at.Account}
+	switch {
+	case at.Inbox != "":
+		there, args = "select 1 from inbox where account_id = $1 and pod_id = $2 and id = $3", []any{at.Account, at.Pod, at.Inbox}
+	case at.Pod != "":
+		there, args = "select 1 from pod where account_id = $1 and id = $2", []any{at.Account, at.Pod}
+	}
+	var one int
+	if err := t.row(there, args, &one); err != nil {
+		return orNotFound(err, "policy")
+	}
+	_, err := t.exec(`insert into policy (level_id, direction, account_id, mode, by_account) values ($1, $2, $3, $4, $5)
+		on conflict (level_id, direction) do nothing`,
+		levelID(at), string(d), at.Account, string(unsetMode(len(at.Levels())-1)), flag(at.Pod == ""))
+	return err
+}
+
+// AddRule implements mailbox.Rules.
+func (db *DB) AddRule(ctx context.Context, scope openmail.Scope, r openmail.Rule, most int, record openmail.PolicyRecord) (openmail.Rule, error) {
+	var added openmail.Rule
+	err := db.w.write(ctx, func(t *tx) (err error) {
+		if err := t.policyExists(scope, r.At, r.Direction); err != nil {
+			return err
+		}
+		if added, err = t.insertRule(r); err != nil {
+			return err
+		}
+		if added.ID == r.ID { // there is one more
+			if err := t.atMost(most, r); err != nil {
+				return err
+			}
+		}
+		record.Rule = added.ID
+		return t.record(record)
+	})
+	return added, err
+}
+
+// atMost is mailbox.TooManyRules where a rule's level has more than that many the
+// rule's way.
+func (t *tx) atMost(most int, r openmail.Rule) error {
+	var n int
+	err := t.row("select count(*) from rule where level_id = $1 and direction = $2", []any{levelID(r.At), string(r.Direction)}, &n)
+	if err == nil && n > most {
+		return mailbox.TooManyRules()
+	}
+	return err
+}
+
+// insertRule writes a rule and returns it as it stands. A rule of the account's
+// keys takes the place of the same one of a pod's key, which stays as old as it
+// is and keeps its id.
+func (t *tx) insertRule(r openmail.Rule) (openmail.Rule, error) {
+	t.wrote = true
+	var created int64
+	err := t.row(`insert into rule (id, account_id, pod_id, inbox_id, level_id, direction, type, value, by_account, created_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		on conflict (level_id, direction, value, type) do update set by_account = 1 where rule.by_account < excluded.by_account
+		returning id, created_at`,
+		[]any{r.ID, r.At.Account, r.At.Pod, r.At.Inbox, levelID(r.At), string(r.Direction), string(r.Type), r.Value, flag(r.ByAccount), micros(r.CreatedAt)}, &r.ID, &created)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, openmail.FieldErrorf(openmail.CodeRuleExists, "value", "There is a rule already that says %s %s.", r.Type, r.Value)
+	}
+	r.CreatedAt = moment(created)
+	return r, err
+}
+
+// Rule implements mailbox.Rules.
+func (db *DB) Rule(ctx context.Context, scope openmail.Scope, id string) (r openmail.Rule, err error) {
+	q := newQuery("select id, account_id, pod_id, inbox_id, direction, type, value, by_account, created_at from rule where id = ").
+		arg(id).within(scope, "account_id", "")
+	var created int64
+	err = db.row(ctx, q.text(), q.args, &r.ID, &r.At.Account, &r.At.Pod, &r.At.Inbox, &r.Direction, &r.Type, &r.Value, &r.ByAccount, &created)
+	r.CreatedAt = moment(created)
+	return r, orNotFound(err, "rule")
+}
+
+// DeleteRule implements mailbox.Rules.
+func (db *DB) DeleteRule(ctx context.Context, scope openmail.Scope, r openmail.Rule, record openmail.PolicyRecord) error {
+	if !scope.Covers(r.At.Account, r.At.Pod, r.At.Inbox) {
+		return notFound("rule")
+	}
 	return db.w.write(ctx, func(t *tx) error {
-		q := newQuery("delete from rule where id = ").arg(id).within(scope, "account_id", "")
-		return t.must(notFound("rule"), q.text(), q.args...)
+		if err := t.must(notFound("rule"), "delete from rule where id = $1 and by_account = $2", r.ID, flag(r.ByAccount)); err != nil {
+			return err
+		}
+		return t.record(record)
 	})
 }
 

@@ -62,7 +62,7 @@ func openStore(t testing.TB, at place) *store.DB {
 	t.Cleanup(func() { blobs.Close() })
 	db, err := store.Open(t.Context(), store.Config{
 		Database: at.database, Dir: at.dir, Blobs: blobs, FileKey: fileKey(), Links: api.Links{PublicURL: "http://test"},
-		Retention: store.Retention{Events: 30 * 24 * time.Hour, Trash: 30 * 24 * time.Hour},
+		Retention: store.Retention{Events: 30 * 24 * time.Hour, Trash: 30 * 24 * time.Hour, Audit: 48 * time.Hour},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,8 @@ type Retention struct {
 	Messages time.Duration
 	// Trash is for threads that were deleted.
 	Trash time.Duration
+	// Audit is for what was changed of policies, and what they refused.
+	Audit time.Duration
 }
 
 // How the store looks after itself.
@@ -101,6 +103,7 @@ func (db *DB) Sweep(ctx context.Context, now time.Time) (removed int64, err erro
 		{r.Events, sweepGone},
 		{r.Messages, db.sweepMessages},
 		{r.Trash, db.sweepTrash},
+		{r.Audit, sweepRecords},
 		{keepSendKeys, sweepSendKeys},
 		{keepTallies, sweepTallies},
 	} {

@@ -11,7 +11,6 @@ create table account (
   -- The head of the account's event log; see takePosition.
   seq              bigint not null,
   receipt_deadline bigint not null, -- microseconds; 0: the server's own
-  policy_mode      text   not null,
   created_at       bigint not null
 ) /* WITHOUT_ROWID */;
 
@@ -189,15 +188,56 @@ create index quarantine_of_account on quarantine (account_id, id);
 create index quarantine_expiry on quarantine (expires_at);
 create index quarantine_blob on quarantine (blob) where blob <> '';
 
+-- Policies: with whom mail may be exchanged. A level is an account, a pod or an
+-- inbox. It has a row here for each direction in which it says anything: one
+-- without a row has no rules.
+create table policy (
+  level_id   text   not null,
+  direction  text   not null,
+  account_id text   not null,
+  mode       text   not null,
+  by_account bigint not null, -- 1: a key of the whole account set the mode
+  primary key (level_id, direction)
+) /* WITHOUT_ROWID */;
+
 create table rule (
   id         text   not null primary key,
   account_id text   not null,
+  pod_id     text   not null, -- '': the account's
+  inbox_id   text   not null, -- '': the account's or the pod's
+  level_id   text   not null, -- the narrowest of these three
   direction  text   not null,
   type       text   not null,
   value      text   not null,
+  by_account bigint not null,
   created_at bigint not null
 ) /* WITHOUT_ROWID */;
-create unique index rule_once on rule (account_id, direction, value, type);
+create unique index rule_once on rule (level_id, direction, value, type);
+
+-- What was changed of policies, and what they refused. Refusals are many, and
+-- strangers choose how many: those of one inbox, one way, one address, one
+-- reason and one hour are one row, which counts them.
+create table policy_record (
+  id         text   not null primary key,
+  account_id text   not null,
+  pod_id     text   not null,
+  inbox_id   text   not null,
+  action     text   not null,
+  direction  text   not null,
+  key_id     text   not null,
+  rule_id    text   not null,
+  hour       bigint not null, -- of a refusal: when it began; 0: a change
+  address    text   not null,
+  reason     text   not null,
+  times      bigint not null,
+  detail     text   not null, -- JSON
+  created_at bigint not null
+) /* WITHOUT_ROWID */;
+create unique index policy_record_once on policy_record (inbox_id, direction, hour, address, reason) where hour > 0;
+create index policy_record_of_account on policy_record (account_id, action, direction, id);
+create index policy_record_of_pod on policy_record (pod_id, action, direction, id) where pod_id <> '';
+create index policy_record_of_inbox on policy_record (inbox_id, action, direction, id) where inbox_id <> '';
+create index policy_record_age on policy_record (created_at);
 
 create table endpoint (
   id              text   not null primary key,
@@ -356,7 +396,9 @@ drop table attempt;
 drop table event_gone;
 drop table event;
 drop table endpoint;
+drop table policy_record;
 drop table rule;
+drop table policy;
 drop table quarantine;
 drop table attachment_text;
 drop table mention;
