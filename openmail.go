@@ -22,6 +22,7 @@ const (
 	PrefixEndpoint = "whk_"
 	PrefixDomain   = "dom_"
 	PrefixSocket   = "sck_"
+	PrefixFeedback = "fbk_"
 	PrefixRequest  = "req_"
 )
 

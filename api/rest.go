@@ -530,3 +530,52 @@ type Ticket struct {
 	Ticket    string `json:"ticket" example:"wst_9QmJc2V7xH4t"`
 	ExpiresAt Time   `json:"expiresAt"`
 }
+
+// Usage is what the inboxes of an account did in some days of UTC.
+type Usage struct {
+	From    Time         `json:"from" example:"2026-02-01T00:00:00.000Z" doc:"The beginning of the first day, which holds what was asked for"`
+	To      Time         `json:"to" example:"2026-02-24T00:00:00.000Z" doc:"The end of the last day"`
+	GroupBy string       `json:"groupBy" enum:"inbox,account"`
+	Inboxes []InboxUsage `json:"inboxes" nullable:"false" doc:"Newest first, idle ones and those of that time that are gone among them; none by account"`
+	Total   int          `json:"total" example:"1" doc:"How many inboxes there are, of which inboxes is a page"`
+	Totals  UsageCounts  `json:"totals" doc:"Of all of them"`
+}
+
+// UsageCounts is what was received, sent and stored.
+type UsageCounts struct {
+	Inbound         int   `json:"inbound" example:"120" doc:"Messages received; what a rule turned away is not among them"`
+	Outbound        int   `json:"outbound" example:"34" doc:"Messages accepted for sending"`
+	AttachmentBytes int64 `json:"attachmentBytes" example:"1048576" doc:"Of these messages, decoded"`
+	StoredBytes     int64 `json:"storedBytes" example:"2097152" doc:"Of the mail that is there now, whenever it came; without the trash"`
+}
+
+// InboxUsage is that of one inbox.
+type InboxUsage struct {
+	InboxID string `json:"inboxId" example:"inb_8f3a1b2c"`
+	Address string `json:"address" example:"jane@openmail.localhost" doc:"That it has, or had"`
+	UsageCounts
+}
+
+// FeedbackCreate is what somebody says about the product.
+type FeedbackCreate struct {
+	Type    string           `json:"type" example:"friction" enum:"bug,friction,feature_request"`
+	Message string           `json:"message" example:"The error does not name the field." minLength:"1" maxLength:"10000"`
+	Context *FeedbackContext `json:"context,omitempty"`
+}
+
+// FeedbackContext is what it is about.
+type FeedbackContext struct {
+	Endpoint  string `json:"endpoint,omitempty" example:"POST /v1/inboxes/{id}/send" maxLength:"500"`
+	ErrorCode string `json:"errorCode,omitempty" example:"bad_request" maxLength:"500"`
+	RequestID string `json:"requestId,omitempty" example:"req_01jdz3k8v5x2m9q4r7t6w1y0zc" maxLength:"500"`
+}
+
+// Feedback is what somebody said.
+type Feedback struct {
+	ID string `json:"id" example:"fbk_3d9f1b7a"`
+	FeedbackCreate
+	PodID     *string `json:"podId" doc:"Of the key that said it; null: it reached the account"`
+	InboxID   *string `json:"inboxId" doc:"Likewise; null: it reached more than one inbox"`
+	KeyID     string  `json:"keyId" example:"key_4b7e2d1c"`
+	CreatedAt Time    `json:"createdAt"`
+}

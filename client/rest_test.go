@@ -32,6 +32,8 @@ const (
 	recordJSON      = `{"id":"rec_1","action":"refused","direction":"outbound","scope":"inbox","podId":"pod_1","inboxId":"inb_1","keyId":"key_1","ruleId":null,"type":null,"value":null,"mode":null,"address":"eve@evil.example","reason":"not_on_allowlist","times":2,"heldId":null,"createdAt":"2026-02-24T10:00:00.000Z"}`
 	heldJSON        = `{"id":"msg_2","inboxId":"inb_1","fromAddr":"x@spam.example","subject":"Win","reason":"blocked_by_rule","ruleId":"rule_1","sizeBytes":900,"createdAt":"2026-02-24T10:00:00.000Z","expiresAt":"2026-03-26T10:00:00.000Z"}`
 	sentJSON        = `{"messageId":"msg_1","threadId":"thr_1","providerMessageId":"<msg_1@openmail.localhost>","status":"pending","id":"msg_1","inboxId":"inb_1","direction":"outbound","createdAt":"2026-02-24T10:05:00.000Z"}`
+	usageJSON       = `{"from":"2026-02-01T00:00:00.000Z","to":"2026-02-24T00:00:00.000Z","groupBy":"inbox","inboxes":[{"inboxId":"inb_1","address":"jane@openmail.localhost","inbound":2,"outbound":1,"attachmentBytes":3,"storedBytes":900}],"total":1,"totals":{"inbound":2,"outbound":1,"attachmentBytes":3,"storedBytes":900}}`
+	feedbackJSON    = `{"id":"fbk_1","type":"bug","message":"It broke.","context":{"requestId":"req_1"},"podId":null,"inboxId":"inb_1","keyId":"key_1","createdAt":"2026-02-24T10:00:00.000Z"}`
 	suppressionJSON = `{"address":"gone@example.com","type":"bounce","reason":"no such user","createdAt":"2026-02-24T10:05:00.000Z"}`
 )
 
@@ -138,6 +140,15 @@ var calls = []struct {
 	}},
 	{"DELETE /v1/suppressions/gone@example.com", 204, "", func(ctx context.Context, c *client.Client) (any, error) {
 		return done(c.DeleteSuppression(ctx, "gone@example.com"))
+	}},
+	{"GET /v1/usage?from=2026-02-01T00%3A00%3A00Z&group_by=account&limit=5", 200, usageJSON, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.Usage(ctx, client.UsageFilter{From: time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC), ByAccount: true, Page: openmail.Page{Limit: 5}}))
+	}},
+	{`POST /v1/feedback {"type":"bug","message":"It broke.","context":{"requestId":"req_1"}}`, 201, `{"ok":true}`, func(ctx context.Context, c *client.Client) (any, error) {
+		return done(c.GiveFeedback(ctx, api.FeedbackCreate{Type: "bug", Message: "It broke.", Context: &api.FeedbackContext{RequestID: "req_1"}}))
+	}},
+	{"GET /v1/feedback?limit=2", 200, `{"data":[` + feedbackJSON + `],"total":1}`, func(ctx context.Context, c *client.Client) (any, error) {
+		return value(c.FeedbackPage(ctx, openmail.Page{Limit: 2}))
 	}},
 	{"GET /v1/messages/msg_1", 200, messageJSON, func(ctx context.Context, c *client.Client) (any, error) {
 		return value(c.Message(ctx, "msg_1"))

@@ -411,6 +411,20 @@ want 200 GET "/v1/policy/audit?action=policy_replaced&since=2020-01-01T00:00:00Z
 holds '.total == 2 and .data[0].added == {"count":1,"first":["allow *.example.com"]} and .data[0].scope == "inbox"'
 want 200 PUT "/v1/policy?inboxId=$INBOX" '{"outbound":{"mode":"inherit","rules":[]}}'
 
+# Usage and feedback.
+want 200 GET "/v1/usage?group_by=inbox"
+keys from to groupBy inboxes total totals
+holds '.groupBy == "inbox" and (.inboxes | length) == .total and (.inboxes[] | select(.inboxId == $id) | .inbound > 0 and .storedBytes > 0)' --arg id "$INBOX"
+holds '(.inboxes[0] | (keys_unsorted | sort)) == (["inboxId","address","inbound","outbound","attachmentBytes","storedBytes"] | sort)'
+want 400 GET "/v1/usage?from=2020-01-01&to=2026-01-01"
+is_error bad_request from
+want 201 POST /v1/feedback '{"type":"bug","message":"It broke.","context":{"endpoint":"GET /v1/me","errorCode":"internal_error"}}'
+holds '. == {"ok":true}'
+want 400 POST /v1/feedback '{"type":"praise","message":"Fine."}'
+is_error bad_request type
+want 200 GET /v1/feedback
+holds '.total == 1 and .data[0].message == "It broke." and .data[0].context.errorCode == "internal_error"'
+
 # Sending: the union of both shapes, and where each recipient stands.
 want 200 POST "/v1/inboxes/$INBOX/send" '{"to":"A B <a@example.com>","cc":["jane.two@openmail.localhost"],"subject":"Hi","body":"Hello","nonsense":1}'
 keys messageId threadId providerMessageId status id inboxId direction createdAt

@@ -217,7 +217,7 @@ func (a *App) restConfig(t dispatch.Target, rooms *mailbox.Mailbox) httpapi.Conf
 func (a *App) mailbox() *mailbox.Mailbox {
 	c := mailbox.Config{
 		Pods: a.store, Inboxes: a.inboxes(), Mail: a.store, Changes: a.store, Raws: a.store, Policies: a.store, Rules: a.store, Records: a.store, Quarantine: a.store,
-		Texts: a.store, ReadTime: a.config.ExtractLater, Own: a.store, Domains: []string{a.config.Domain},
+		Texts: a.store, Usages: a.store, Feedbacks: a.store, ReadTime: a.config.ExtractLater, Own: a.store, Domains: []string{a.config.Domain},
 	}
 	if a.reader != nil {
 		c.Reader = a.reader

@@ -68,7 +68,7 @@ func New(o Options) *cobra.Command {
 		c.initCommand(), c.sendCommand(), c.statusCommand(), c.doctorCommand(), c.listenCommand(), c.wsCommands(),
 		c.inboxCommands(), c.threadCommands(), c.messageCommands(), c.attachmentCommands(),
 		c.eventCommands(), c.webhookCommands(), c.policyCommands(), c.quarantineCommands(), c.suppressionCommands(),
-		c.podCommands(), c.domainCommands(), c.keyCommands(anyKeys), c.accountCommands(),
+		c.podCommands(), c.domainCommands(), c.keyCommands(anyKeys), c.accountCommands(), c.usageCommand(), c.feedbackCommands(),
 	)
 	return root
 }

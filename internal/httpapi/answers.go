@@ -63,7 +63,7 @@ var failures = map[string][]openmail.Code{
 // unbounded are the operations that no key is forbidden: they tell what the
 // key reaches, and what it does not reach is not there for it.
 var unbounded = []string{
-	"me", "createTicket", "listPods",
+	"me", "createTicket", "listPods", "createFeedback",
 	"getThread", "updateThread", "getMessage", "getRawMessage", "getAttachment", "getAttachmentText",
 	"getEvent", "listAttempts", "redeliverEvent",
 }

@@ -108,6 +108,7 @@ var bodies = map[string]string{
 	"createDomain": `{"domain":"new.example"}`,
 	"putWebhook":   `{"url":"http://127.0.0.1:1/hook"}`, "updateThread": `{"is_read":true}`, "setPolicyMode": `{"mode":"none"}`,
 	"addRule": `{"type":"allow","value":"a@b.example"}`, "sendEmail": `{"to":"a@b.example","subject":"x","body":"y"}`,
+	"createFeedback": `{"type":"bug","message":"x"}`,
 }
 
 func (op operation) body() any {

@@ -23,6 +23,7 @@ func (s *Server) routes() {
 	s.eventRoutes()
 	s.webhookRoutes()
 	s.socketRoutes()
+	s.usageRoutes()
 }
 
 func (s *Server) systemRoutes() {

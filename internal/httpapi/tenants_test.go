@@ -69,6 +69,7 @@ func matrix() map[string]rights {
 		"listQuarantine": accountOnly(apart), "getQuarantined": accountOnly(none), "deleteQuarantined": accountOnly(none), "releaseQuarantined": accountOnly(none),
 		"getWebhook": accountOnly(apart), "putWebhook": accountOnly(apart), "deleteWebhook": accountOnly(apart), "testWebhook": accountOnly(apart),
 		"rotateSecret": accountOnly(apart), "nextSecret": accountOnly(apart), "activateSecret": accountOnly(apart),
+		"getUsage": accountOnly(apart), "createFeedback": {apart, apart, apart, ok, ok}, "listFeedback": accountOnly(apart),
 		"listSockets": accountOnly(apart), "disconnectSocket": accountOnly(none),
 	}
 }

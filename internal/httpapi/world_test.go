@@ -67,7 +67,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 	w := &world{t: t, db: db, log: &bytes.Buffer{}}
 	rooms := mailbox.New(mailbox.Config{
 		Pods: db, Inboxes: db, Mail: db, Changes: db, Raws: db, Policies: db, Rules: db, Records: db, Quarantine: db,
-		Texts: db, Reader: &w.reader, ReadTime: 10 * time.Second, Own: db,
+		Texts: db, Usages: db, Feedbacks: db, Reader: &w.reader, ReadTime: 10 * time.Second, Own: db,
 		Domains: []string{domain, "xn--bcher-kva.example"},
 	})
 	w.access = access.New(access.Config{

@@ -34,6 +34,8 @@ type Config struct {
 	Records    Records
 	Quarantine Quarantine
 	Texts      Texts
+	Usages     Usages
+	Feedbacks  Feedbacks
 	// Reader reads the text of attachments that were not read when they came
 	// in; nil: nobody does.
 	Reader Reader

@@ -224,6 +224,9 @@ func (w *filing) insertMessage(t *tx, m openmail.Message, event string) error {
 	if err != nil {
 		return err
 	}
+	if err := t.used(m); err != nil {
+		return err
+	}
 	return w.insertTexts(t, m)
 }
 

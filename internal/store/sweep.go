@@ -106,6 +106,8 @@ func (db *DB) Sweep(ctx context.Context, now time.Time) (removed int64, err erro
 		{r.Audit, sweepRecords},
 		{keepSendKeys, sweepSendKeys},
 		{keepTallies, sweepTallies},
+		{KeepUsage, sweepUsage},
+		{KeepFeedback, sweepFeedback},
 	} {
 		if s.keep == 0 {
 			continue

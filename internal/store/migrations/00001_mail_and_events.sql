@@ -137,7 +137,8 @@ create table message (
   -- SQLite reads a row's overflow pages to come to what stands behind it.
   body           bytea
 );
-create index message_of_inbox on message (inbox_id, account_id, id) where trashed_at = 0;
+-- With the size, so that what an inbox takes up is added up from the index alone.
+create index message_of_inbox on message (inbox_id, account_id, id, size_bytes) where trashed_at = 0;
 create index message_of_thread on message (thread_id, id);
 create index message_by_rfc_id on message (inbox_id, rfc_message_id);
 create index message_return_path on message (inbox_id, mail_from) where direction = 'outbound';
@@ -187,6 +188,37 @@ create unique index quarantine_once on quarantine (inbox_id, digest);
 create index quarantine_of_account on quarantine (account_id, id);
 create index quarantine_expiry on quarantine (expires_at);
 create index quarantine_blob on quarantine (blob) where blob <> '';
+
+-- What an inbox received and sent in a day of UTC. It outlives the messages and
+-- the inbox.
+create table usage_day (
+  account_id       text   not null,
+  day              bigint not null, -- when it began
+  inbox_id         text   not null,
+  address          text   not null,
+  inbound          bigint not null, -- messages
+  outbound         bigint not null,
+  attachment_bytes bigint not null, -- of both
+  primary key (account_id, day, inbox_id)
+) /* WITHOUT_ROWID */;
+create index usage_day_age on usage_day (day);
+
+-- What users say about the product.
+create table feedback (
+  id         text   not null primary key,
+  account_id text   not null,
+  pod_id     text   not null, -- of the key that said it; '': the whole account
+  inbox_id   text   not null, -- likewise
+  key_id     text   not null,
+  type       text   not null,
+  message    text   not null,
+  endpoint   text   not null, -- '': nothing in particular, as the next two
+  error_code text   not null,
+  request_id text   not null,
+  created_at bigint not null
+) /* WITHOUT_ROWID */;
+create index feedback_of_account on feedback (account_id, id);
+create index feedback_age on feedback (created_at);
 
 -- Policies: with whom mail may be exchanged. A level is an account, a pod or an
 -- inbox. It has a row here for each direction in which it says anything: one
@@ -396,6 +428,8 @@ drop table attempt;
 drop table event_gone;
 drop table event;
 drop table endpoint;
+drop table usage_day;
+drop table feedback;
 drop table policy_record;
 drop table rule;
 drop table policy;

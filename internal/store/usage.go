@@ -1,0 +1,75 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"openmail"
+	"openmail/internal/mailbox"
+)
+
+// KeepUsage is how long it is kept what inboxes received and sent.
+const KeepUsage = 400 * 24 * time.Hour
+
+// used counts a message on its day.
+func (t *tx) used(m openmail.Message) error {
+	var bytes int64
+	for _, a := range m.Attachments {
+		bytes += a.SizeBytes
+	}
+	in, out := flag(m.Direction == openmail.Inbound), flag(m.Direction == openmail.Outbound)
+	_, err := t.exec(`insert into usage_day (account_id, day, inbox_id, address, inbound, outbound, attachment_bytes)
+		select account_id, $1, id, address, $2, $3, $4 from inbox where id = $5 and account_id = $6
+		on conflict (account_id, day, inbox_id) do update set inbound = usage_day.inbound + $2, outbound = usage_day.outbound + $3,
+			attachment_bytes = usage_day.attachment_bytes + $4`,
+		micros(m.CreatedAt.UTC().Truncate(24*time.Hour)), in, out, bytes, m.Inbox, m.Account)
+	return err
+}
+
+// perInbox is the usage of each inbox of an account in some days: of those that
+// are there, and of those that were there then.
+func (q *query) perInbox(account string, from, to time.Time) *query {
+	const sums = "max(address) as address, cast(sum(inbound) as bigint) as inbound, cast(sum(outbound) as bigint) as outbound, cast(sum(attachment_bytes) as bigint) as attachment_bytes"
+	q.and("(select id, " + sums + " from (select i.id as id, i.address as address, 0 as inbound, 0 as outbound, 0 as attachment_bytes from inbox i where i.account_id = ").arg(account)
+	q.and(" union all select u.inbox_id, u.address, u.inbound, u.outbound, u.attachment_bytes from usage_day u where u.account_id = ").arg(account)
+	return q.and(" and u.day >= ").arg(micros(from)).and(" and u.day < ").arg(micros(to)).and(") as both_kinds group by id) as g")
+}
+
+// Usage implements mailbox.Usages.
+func (db *DB) Usage(ctx context.Context, scope openmail.Scope, from, to time.Time, p openmail.Page) (u mailbox.Usage, err error) {
+	if !scope.WholeAccount() {
+		return u, notFound("account")
+	}
+	u.Totals, u.Count, err = db.usageTotals(ctx, scope.Account, from, to)
+	if err != nil || p.Limit == 0 {
+		return u, err
+	}
+	q := newQuery("select g.id, g.address, g.inbound, g.outbound, g.attachment_bytes, cast(coalesce((select sum(m.size_bytes) from message m where m.inbox_id = g.id and m.account_id = ").
+		arg(scope.Account).and(" and m.trashed_at = 0), 0) as bigint) from ").perInbox(scope.Account, from, to).and(" order by g.id desc").page(p)
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return u, fmt.Errorf("list the usage: %w", err)
+	}
+	u.Inboxes, err = collect(rows, func(s scanner) (x mailbox.InboxUsage, err error) {
+		return x, s.Scan(&x.Inbox, &x.Address, &x.Inbound, &x.Outbound, &x.AttachmentBytes, &x.StoredBytes)
+	})
+	return u, err
+}
+
+func (db *DB) usageTotals(ctx context.Context, account string, from, to time.Time) (c mailbox.Counts, inboxes int, err error) {
+	q := newQuery("select count(*), cast(coalesce(sum(inbound), 0) as bigint), cast(coalesce(sum(outbound), 0) as bigint), cast(coalesce(sum(attachment_bytes), 0) as bigint) from ").
+		perInbox(account, from, to)
+	err = db.row(ctx, q.text(), q.args, &inboxes, &c.Inbound, &c.Outbound, &c.AttachmentBytes)
+	stored := db.row(ctx, `select cast(coalesce(sum(m.size_bytes), 0) as bigint) from inbox i
+		join message m on m.inbox_id = i.id and m.account_id = i.account_id and m.trashed_at = 0 where i.account_id = $1`, []any{account}, &c.StoredBytes)
+	if err := errors.Join(err, stored); err != nil {
+		return c, 0, fmt.Errorf("add up the usage: %w", err)
+	}
+	return c, inboxes, nil
+}
+
+func sweepUsage(t *tx, before int64) (int64, error) {
+	return t.exec("delete from usage_day where (account_id, day, inbox_id) in (select account_id, day, inbox_id from usage_day where day < $1 limit $2)", before, sweepBatch)
+}
