@@ -32,6 +32,10 @@ KEY=$root
 curl -sS -o "$WORK/body" -D "$WORK/header" -w '%{http_code}' "$BASE/v1/inboxes" | grep -q 401
 want 404 GET /v1/nothing
 is_error not_found
+for path in start poll; do # a client without browser pairing asks for a key
+  want 404 GET "/auth/cli/$path"
+  is_error not_found
+done
 want 405 DELETE /v1/events
 has "$WORK/header" '^Allow: GET'
 
