@@ -37,6 +37,7 @@ const (
 	CodeConflict           Code = "conflict"
 	CodeIdempotency        Code = "idempotency_conflict"
 	CodeKeyLimit           Code = "api_key_limit_reached"
+	CodeInboxLimit         Code = "inbox_limit_reached"
 	CodeSuppressed         Code = "recipient_suppressed"
 	CodeNoMX               Code = "no_mx_records"
 	CodeTooLarge           Code = "too_large"
@@ -84,6 +85,7 @@ func Codes() []CodeInfo {
 		{CodeConflict, "The request contradicts what is stored."},
 		{CodeIdempotency, "The Idempotency-Key was used for another request in the last 24 hours."},
 		{CodeKeyLimit, "There are as many active keys as allowed: revoke one first."},
+		{CodeInboxLimit, "The account has as many inboxes as it may: delete one first."},
 		{CodeSuppressed, "A recipient is on the suppression list; `type` says why, `field` which."},
 		{CodeNoMX, "No mail can reach the domain of a recipient: it does not exist, takes no mail, or has no server; `field` says which."},
 		{CodeTooLarge, "The request or the mail is larger than the limit."},

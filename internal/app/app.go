@@ -143,8 +143,12 @@ func (a *App) openStore(ctx context.Context) error {
 	a.atClose(blobs.Close)
 	rules := delivery.DefaultRules()
 	rules.Deadline = a.config.ReceiptDeadline
+	maxInboxes := a.config.MaxInboxes
+	if !a.config.Limits {
+		maxInboxes = 0
+	}
 	a.store, err = store.Open(ctx, store.Config{
-		Rules:    rules,
+		Rules: rules, MaxInboxes: maxInboxes,
 		Database: a.config.Database, Dir: a.folder.path, Blobs: blobs, Links: a.links, FileKey: key, Logger: a.logger,
 		Retention: store.Retention{Events: a.config.RetainEvents, Messages: a.config.RetainMessages, Trash: a.config.RetainTrash, Audit: a.config.RetainAudit},
 	})

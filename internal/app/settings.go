@@ -52,6 +52,7 @@ type Config struct {
 	SendsMinute       int // limitByDomain: the contract's, or none on a .localhost domain
 	SendsDay          int
 	InboxesDay        int
+	MaxInboxes        int
 	DomainsDay        int
 	Origins           []string
 	InlineAttachments bool
@@ -119,6 +120,7 @@ func Settings() []Setting {
 		{Env: "OPENMAIL_LIMIT_SENDS_MINUTE", Default: "", Meaning: "mails that an inbox sends in a minute; 0: any number; empty: 10, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.SendsMinute })},
 		{Env: "OPENMAIL_LIMIT_SENDS_DAY", Default: "", Meaning: "mails that an inbox sends in a day (UTC); 0: any number; empty: 200, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.SendsDay })},
 		{Env: "OPENMAIL_LIMIT_INBOXES_DAY", Default: "", Meaning: "inboxes that an account creates in a day (UTC); 0: any number; empty: 100, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.InboxesDay })},
+		{Env: "OPENMAIL_LIMIT_INBOXES", Default: "0", Meaning: "inboxes that an account may have; 0: any number", set: number(func(c *Config, n int) { c.MaxInboxes = n }, 0, 1e9)},
 		{Env: "OPENMAIL_LIMIT_DOMAINS_DAY", Default: "", Meaning: "domains that an account adds in a day (UTC); 0: any number; empty: 100, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.DomainsDay })},
 		{Env: "OPENMAIL_RECEIPT_DEADLINE", Default: "10s", Meaning: "how long a pushed event may stay without a receipt before it goes to the webhook: 3s to 2m", set: deadline},
 		{Env: "OPENMAIL_EXTRACT", Default: "on", Meaning: "off: the text of attachments is not read", set: onOff(func(c *Config) *bool { return &c.Extract })},

@@ -29,7 +29,7 @@ var failures = map[string][]openmail.Code{
 
 	"createInbox": {
 		openmail.CodeInvalidMailboxName, openmail.CodeInvalidDomain, openmail.CodeInvalidPod, openmail.CodeAddressTaken,
-		openmail.CodeInvalidWebhookURL,
+		openmail.CodeInvalidWebhookURL, openmail.CodeInboxLimit,
 	},
 	"updateInbox":       {openmail.CodeInvalidWebhookURL},
 	"rotateInboxSecret": {openmail.CodeNoWebhookURL},

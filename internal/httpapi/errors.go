@@ -44,6 +44,7 @@ var statuses = map[openmail.Code]int{
 	openmail.CodeDomainBlocked:      http.StatusUnprocessableEntity,
 	openmail.CodeDomainHasInboxes:   http.StatusUnprocessableEntity,
 	openmail.CodeKeyLimit:           http.StatusUnprocessableEntity,
+	openmail.CodeInboxLimit:         http.StatusUnprocessableEntity,
 	openmail.CodeExtractionFailed:   http.StatusUnprocessableEntity,
 	openmail.CodeSuppressed:         http.StatusUnprocessableEntity,
 	openmail.CodeNoMX:               http.StatusUnprocessableEntity,

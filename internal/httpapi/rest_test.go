@@ -12,6 +12,7 @@ import (
 	"openmail"
 	"openmail/api"
 	"openmail/internal/intake"
+	"openmail/internal/store"
 )
 
 func TestInboxIsCreatedFromMissingEmptyAndFullBodies(t *testing.T) {
@@ -60,6 +61,16 @@ func TestInboxCreationRefusesWhatTheContractRefuses(t *testing.T) {
 	} {
 		w.fails(c.status, c.code, c.field, http.MethodPost, "/v1/inboxes", w.token, c.body)
 	}
+}
+
+func TestAnAccountHasAsManyInboxesAsItMay(t *testing.T) {
+	w := newWorldOn(t, store.Config{MaxInboxes: 2})
+	w.inbox("jane")
+	joe := w.inbox("joe")
+	w.fails(422, openmail.CodeInboxLimit, "", http.MethodPost, "/v1/inboxes", w.token, nil)
+	wantAs[api.Inbox](w, w.otherToken, 201, http.MethodPost, "/v1/inboxes", nil)
+	want[struct{}](w, 204, http.MethodDelete, "/v1/inboxes/"+joe.ID, nil)
+	w.inbox("joe")
 }
 
 func TestInboxDisplayNameIsChangedAndCleared(t *testing.T) {

@@ -54,13 +54,20 @@ type world struct {
 
 func newWorld(t *testing.T, change ...func(*httpapi.Config)) *world {
 	t.Helper()
+	return newWorldOn(t, store.Config{}, change...)
+}
+
+// newWorldOn is newWorld over a store with some settings.
+func newWorldOn(t *testing.T, on store.Config, change ...func(*httpapi.Config)) *world {
+	t.Helper()
 	ctx := t.Context()
 	links := api.Links{PublicURL: "http://public.example"}
 	blobs, err := blob.NewFiles(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Blobs: blobs, Links: links, FileKey: bytes.Repeat([]byte{7}, 32)})
+	on.Dir, on.Blobs, on.Links, on.FileKey = t.TempDir(), blobs, links, bytes.Repeat([]byte{7}, 32)
+	db, err := store.Open(ctx, on)
 	if err != nil {
 		t.Fatal(err)
 	}

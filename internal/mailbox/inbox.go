@@ -35,7 +35,7 @@ type NewInbox struct {
 
 // CreateInbox makes an inbox, which mail can reach at once. Errors are
 // openmail.CodeInvalidMailboxName, CodeInvalidDomain, CodeInvalidPod,
-// CodeAddressTaken.
+// CodeAddressTaken, CodeInboxLimit.
 func (m *Mailbox) CreateInbox(ctx context.Context, scope openmail.Scope, n NewInbox) (openmail.Inbox, error) {
 	if err := scope.NeedPod("create an inbox"); err != nil {
 		return openmail.Inbox{}, err

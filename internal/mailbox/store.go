@@ -12,7 +12,7 @@ import (
 type Inboxes interface {
 	// CreateInbox writes a new inbox, with its webhook if it has one, and
 	// without a pod into the default one;
-	// openmail.CodeAddressTaken, openmail.CodeInvalidPod when its pod is
+	// openmail.CodeInboxLimit, openmail.CodeAddressTaken, openmail.CodeInvalidPod when its pod is
 	// gone, and openmail.CodeInvalidDomain when its domain is, or may no
 	// longer be used there.
 	CreateInbox(ctx context.Context, scope openmail.Scope, in openmail.Inbox) error

@@ -86,6 +86,9 @@ func (db *DB) CreateInbox(ctx context.Context, scope openmail.Scope, in openmail
 		if err := t.holdDomain(in, pod); err != nil {
 			return err
 		}
+		if err := t.roomForInbox(in.Account, db.cfg.MaxInboxes); err != nil {
+			return err
+		}
 		taken := openmail.FieldErrorf(openmail.CodeAddressTaken, "mailboxName", "Another inbox has the address %s.", in.Address)
 		err = t.must(taken, `insert into inbox (id, account_id, pod_id, domain_id, address, display_name, external_id, created_at)
 			values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (address) do nothing`,
@@ -95,6 +98,23 @@ func (db *DB) CreateInbox(ctx context.Context, scope openmail.Scope, in openmail
 		}
 		return db.putEndpoint(t, *in.Webhook)
 	}, in.Account)
+}
+
+// roomForInbox is the error for an account that has as many inboxes as it may; 0
+// is any number. The transaction holds the account's row: nobody else makes one
+// meanwhile.
+func (t *tx) roomForInbox(account string, most int) error {
+	if most == 0 {
+		return nil
+	}
+	var n int
+	if err := t.row("select count(*) from (select 1 from inbox i where i.account_id = $1 limit $2) as counted", []any{account, most}, &n); err != nil {
+		return fmt.Errorf("count the inboxes: %w", err)
+	}
+	if n < most {
+		return nil
+	}
+	return openmail.Errorf(openmail.CodeInboxLimit, "The account has %d inboxes, which is the limit: delete one first.", n)
 }
 
 // podFor is the pod of a new inbox, which stays until the transaction ends.

@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 	"openmail/internal/access"
 	"openmail/internal/dispatch"
 	"openmail/internal/id"
+	"openmail/internal/store"
 )
 
 func (h *house) addPod(clientID string) openmail.Pod {
@@ -96,6 +99,50 @@ func TestAPodWithInboxesStaysAndItsKeysEndWithIt(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestAnAccountHasNoMoreInboxesThanItMayHoweverManyAreMadeAtATime(t *testing.T) {
+	everywhere(t, func(t *testing.T, h *house) {
+		nodes := []*store.DB{h.limitedTo(3)}
+		if h.at.database != "" {
+			nodes = append(nodes, h.limitedTo(3))
+		}
+		var wg sync.WaitGroup
+		errs := make([]error, 12)
+		for i := range errs {
+			in := openmail.Inbox{ID: id.New(openmail.PrefixInbox), Account: h.account, Address: fmt.Sprintf("a%d@openmail.test", i), CreatedAt: time.Now()}
+			wg.Go(func() { errs[i] = nodes[i%len(nodes)].CreateInbox(t.Context(), h.scope, in) })
+		}
+		wg.Wait()
+		made := 1 // the house's own
+		for _, err := range errs {
+			switch openmail.CodeOf(err) {
+			case "":
+				made++
+			case openmail.CodeInboxLimit:
+			default:
+				t.Error(err)
+			}
+		}
+		if made != 3 {
+			t.Errorf("%d inboxes were made", made)
+		}
+	})
+}
+
+// limitedTo is the house's store again, opened with a limit of inboxes.
+func (h *house) limitedTo(n int) *store.DB {
+	h.t.Helper()
+	if h.at.database == "" {
+		h.check(h.Close()) // one process at a time
+	}
+	db := openStore(h.t, h.at, func(c *store.Config) { c.MaxInboxes = n })
+	if h.at.database == "" {
+		h.DB = db // which the house closes
+	} else {
+		h.t.Cleanup(func() { h.check(db.Close()) })
+	}
+	return db
 }
 
 func TestAPodScopeSeesOnlyItsPod(t *testing.T) {

@@ -54,6 +54,8 @@ type Config struct {
 	FileKey   []byte
 	Retention Retention
 	Logger    *slog.Logger
+	// MaxInboxes is how many inboxes an account may have; 0: any number.
+	MaxInboxes int
 	// Rules are the contract's; their deadline is for accounts that have none
 	// of their own. The zero value means delivery.DefaultRules.
 	Rules delivery.Rules

@@ -53,17 +53,21 @@ func fileKey() []byte { return make([]byte, 32) }
 type place struct{ dir, database string }
 
 // openStore opens a store, as a start of the server would.
-func openStore(t testing.TB, at place) *store.DB {
+func openStore(t testing.TB, at place, change ...func(*store.Config)) *store.DB {
 	t.Helper()
 	blobs, err := blob.NewFiles(at.dir + "/blobs")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { blobs.Close() })
-	db, err := store.Open(t.Context(), store.Config{
+	c := store.Config{
 		Database: at.database, Dir: at.dir, Blobs: blobs, FileKey: fileKey(), Links: api.Links{PublicURL: "http://test"},
 		Retention: store.Retention{Events: 30 * 24 * time.Hour, Trash: 30 * 24 * time.Hour, Audit: 48 * time.Hour},
-	})
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	db, err := store.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
