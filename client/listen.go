@@ -31,6 +31,10 @@ type ListenOptions struct {
 	// Limit ends the loop, without an error, once so many events were handled
 	// and the server was told; 0: never.
 	Limit int
+	// Ack has the server count an event as received only when it is told that
+	// it was handled, by a message of its own. Without it the answer to a ping
+	// tells that, which a proxy in between might give by itself.
+	Ack bool
 	// OnState is called when the connection changes, by the goroutine that
 	// runs the loop; nil: nobody wants to know.
 	OnState func(State)
@@ -219,7 +223,7 @@ func (l *listener) session(ctx context.Context) error {
 			return err
 		}
 		if err := s.frame(ctx, raw); err != nil {
-			if errors.Is(err, errLimit) {
+			if errors.Is(err, errLimit) && !l.options.Ack {
 				conn.settle()
 			}
 			return err
@@ -235,7 +239,17 @@ func (l *listener) subscribe(position string) []byte {
 		InboxIDs    []string             `json:"inbox_ids,omitempty"`
 		EventTypes  []openmail.EventType `json:"event_types,omitempty"`
 		LastEventID string               `json:"last_event_id,omitempty"`
-	}{"subscribe", l.options.Inboxes, l.options.Types, position})
+		Ack         bool                 `json:"ack,omitempty"`
+	}{"subscribe", l.options.Inboxes, l.options.Types, position, l.options.Ack})
+	return frame
+}
+
+// ackOf is the message that an event was handled.
+func ackOf(event string) []byte {
+	frame, _ := json.Marshal(struct {
+		Type    string `json:"type"`
+		EventID string `json:"event_id"`
+	}{"ack", event})
 	return frame
 }
 

@@ -176,7 +176,7 @@ func TestListenSubscribesToWhatItWasAskedFor(t *testing.T) {
 		if got := listen(t, c, o, 1); !slices.Equal(got, ids(2, 2)) {
 			t.Errorf("got %v", got)
 		}
-		want := "{subscribe [inb_2] [message.received] evt_1}"
+		want := "{subscribe [inb_2] [message.received] evt_1 false }"
 		if got := fmt.Sprint(s.subscribes[0]); got != want {
 			t.Errorf("subscribed with %s, want %s", got, want)
 		}
@@ -375,6 +375,42 @@ func TestListenLeavesAServerThatFallsSilent(t *testing.T) {
 		}
 		if took := time.Since(begin); took != time.Minute {
 			t.Errorf("left after %v", took)
+		}
+	})
+}
+
+func TestListenAcksWhatWasHandledAndNothingElse(t *testing.T) {
+	inBubble(t, func() *stream { return newStream(6) }, func(t *testing.T, s *stream, c *client.Client) {
+		var mu sync.Mutex
+		var acked []string
+		s.onAck = func(id string) {
+			mu.Lock()
+			defer mu.Unlock()
+			acked = append(acked, id)
+		}
+		listen := func(after string, limit, most int) {
+			n := 0
+			for _, err := range c.Listen(t.Context(), client.ListenOptions{LastEventID: after, Limit: limit, Ack: true}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n++; n == most {
+					break
+				}
+			}
+			synctest.Wait()
+		}
+		listen("evt_1", 2, 0) // handles both
+		listen("evt_3", 0, 2) // leaves the second unhandled
+		mu.Lock()
+		defer mu.Unlock()
+		if want := ids(2, 4); !slices.Equal(acked, want) {
+			t.Errorf("acked %v, want %v", acked, want)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.subscribes[0].Ack {
+			t.Error("acks were not asked for")
 		}
 	})
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"openmail"
@@ -107,5 +108,9 @@ func (s *session) onEvent(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	return s.handle(e)
+	err = s.handle(e)
+	if !s.options.Ack || err != nil && !errors.Is(err, errLimit) {
+		return err
+	}
+	return errors.Join(err, s.conn.writeText(ackOf(e.ID)))
 }

@@ -25,6 +25,7 @@ type stream struct {
 	noLog   bool              // there is no /v1/events
 	onEmpty func(conn int)    // called before each subscription is looked at
 	onPong  func(body string) // called for each pong of the client
+	onAck   func(id string)   // called for each ack
 	fence   bool              // a ping that names the event follows each
 	mute    bool              // pings are not answered
 
@@ -46,6 +47,8 @@ type subscribeFrame struct {
 	InboxIDs    []string `json:"inbox_ids"`
 	EventTypes  []string `json:"event_types"`
 	LastEventID string   `json:"last_event_id"`
+	Ack         bool     `json:"ack"`
+	EventID     string   `json:"event_id"`
 }
 
 func newStream(n int) *stream {
@@ -175,8 +178,12 @@ func (s *stream) talk(conn net.Conn, n int) {
 func (s *stream) told(conn net.Conn, n int, raw []byte) {
 	var f subscribeFrame
 	json.Unmarshal(raw, &f)
-	if f.Type == "ping" {
+	switch f.Type {
+	case "ping":
 		say(conn, `{"type":"pong"}`)
+		return
+	case "ack":
+		s.onAck(f.EventID)
 		return
 	}
 	if s.onEmpty != nil {

@@ -201,6 +201,27 @@ await cases({
     await stream.close();
   },
 
+  async "with acks an event is delivered when the client says so"() {
+    const state = async (id) => (await rest("GET", `/v1/events/${id}`)).body.state;
+    const stream = new Stream();
+    assert.deepEqual(await stream.subscribe({ ack: true }), { type: "subscribed", inbox_ids: [], event_types: [], ack: true });
+    await mail(one.address, "first");
+    const first = await stream.next();
+    await mail(one.address, "second");
+    const second = await stream.next();
+    await stream.quiet(); // the library has answered pings meanwhile
+    assert.equal(await state(first.event_id), "armed");
+    stream.send({ type: "ack", event_id: second.event_id });
+    for (const { event_id } of [first, second]) await until("the receipt", async () => (await state(event_id)) === "delivered");
+    await mail(one.address, "third");
+    const third = await stream.next();
+    await stream.close();
+    const next = new Stream();
+    await next.subscribe();
+    assert.equal((await next.next()).event_id, third.event_id); // nobody had it acked
+    await next.close();
+  },
+
   async "the owner may close a socket, and it may come back"() {
     const stream = new Stream();
     await stream.subscribe();

@@ -22,7 +22,7 @@ const saveEvery = time.Second
 type listenFlags struct {
 	inboxes, types []string
 	from           string
-	fromStart      bool
+	fromStart, ack bool
 	count          int
 }
 
@@ -39,6 +39,7 @@ func (c *cli) listenCommand() *cobra.Command {
 	f.StringSliceVar(&flags.types, "event-types", nil, "only these types; left out: all")
 	f.StringVar(&flags.from, "last-event-id", "", "begin after this event instead of where the last run stopped")
 	f.BoolVar(&flags.fromStart, "from-start", false, "begin with the oldest event that the server still has")
+	f.BoolVar(&flags.ack, "ack", false, "confirm each event by a message once it is printed, for proxies that answer pings themselves")
 	f.IntVar(&flags.count, "count", 0, "end after so many events; 0: never")
 	return cmd
 }
@@ -76,7 +77,7 @@ func unlessInterrupted(ctx context.Context, err error) error {
 }
 
 func (s *session) listenOptions(ctx context.Context, flags listenFlags) (client.ListenOptions, error) {
-	o := client.ListenOptions{FromStart: flags.fromStart, Limit: flags.count}
+	o := client.ListenOptions{FromStart: flags.fromStart, Limit: flags.count, Ack: flags.ack}
 	if !flags.fromStart {
 		o.LastEventID = cmp.Or(flags.from, s.state.LastEventID)
 	}

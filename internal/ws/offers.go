@@ -47,7 +47,7 @@ func (s *session) nextOffer(at time.Time) (e openmail.Event, attempt int, v verd
 		return e, 0, skip
 	}
 	attempt = max(1, e.Delivery.Attempts)
-	s.win.add(e.Position, at, attempt, len(e.Payload))
+	s.win.add(&e, at, attempt)
 	return e, attempt, push
 }
 

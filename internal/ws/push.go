@@ -56,7 +56,7 @@ func (s *session) admit(e *openmail.Event, at time.Time) (attempt int, v verdict
 		attempt = e.Delivery.Attempts + 1
 	}
 	s.pos = e.Position
-	s.win.add(e.Position, at, attempt, len(e.Payload))
+	s.win.add(e, at, attempt)
 	return attempt, push
 }
 

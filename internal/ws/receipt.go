@@ -8,17 +8,21 @@ import (
 	"openmail/internal/dispatch"
 )
 
-// A receipt is a pong. After events a ping goes out whose payload is how many
+// A receipt is a pong, unless the client asked for acks: see window.explicit. After events a ping goes out whose payload is how many
 // events were pushed on this connection so far, a fence: a client must echo it
 // after the frames before it (RFC 6455 sections 5.5.2 and 5.5.3), so its pong
 // says that the client's stack has read that many. One fence is under way at a
-// time; the next follows when it is back.
+// time; the next follows when it is back. Where acks are asked for, an ack of an
+// event is the receipt of all that was pushed up to it, and the pongs are signs of
+// life only.
 
 // window is what was pushed on a connection and waits for a receipt. Its
 // numbers are ordinals: the first event pushed is 1.
 type window struct {
 	waiting []pushed // in the order of pushing
 	bytes   int
+
+	explicit bool // acks confirm, and pongs do not
 
 	last   uint64 // pushed so far
 	fenced uint64 // the newest fence that was sent
@@ -28,14 +32,15 @@ type window struct {
 // pushed is one event that waits for its receipt.
 type pushed struct {
 	position openmail.Position
-	at       int64 // Unix time in microseconds
+	id       string // of the event
+	at       int64  // Unix time in microseconds
 	attempt  int32
 	size     int32
 }
 
-func (w *window) add(p openmail.Position, at time.Time, attempt, size int) {
-	w.waiting = append(w.waiting, pushed{p, at.UnixMicro(), int32(attempt), int32(size)})
-	w.bytes += size
+func (w *window) add(e *openmail.Event, at time.Time, attempt int) {
+	w.waiting = append(w.waiting, pushed{e.Position, e.ID, at.UnixMicro(), int32(attempt), int32(len(e.Payload))})
+	w.bytes += len(e.Payload)
 	w.last++
 }
 
@@ -56,6 +61,28 @@ func (w *window) pong(n uint64) []pushed {
 		return nil // an echo of what is confirmed, or made up
 	}
 	w.back = n
+	if w.explicit {
+		return nil
+	}
+	return w.confirm(n)
+}
+
+// ack takes an ack of an event, and returns what it confirms: that event and all
+// that was pushed before it. An event that was pushed twice is acked twice.
+func (w *window) ack(id string) []pushed {
+	if !w.explicit {
+		return nil
+	}
+	for i := range w.waiting {
+		if w.waiting[i].id == id {
+			return w.confirm(w.last - uint64(len(w.waiting)-i-1))
+		}
+	}
+	return nil
+}
+
+// confirm takes what was pushed up to the ordinal n out of the window.
+func (w *window) confirm(n uint64) []pushed {
 	first := w.last - uint64(len(w.waiting)) // the ordinal before waiting[0]
 	if n <= first {
 		return nil

@@ -165,7 +165,7 @@ func TestTheWindowKnowsWhichFenceCameBack(t *testing.T) {
 	var w window
 	push := func(n int) {
 		for range n {
-			w.add(openmail.Position(w.last+1), time.Unix(0, 0), 1, 10)
+			w.add(&openmail.Event{Position: openmail.Position(w.last + 1), Payload: make([]byte, 10)}, time.Unix(0, 0), 1)
 		}
 	}
 	if w.fenceDue() {
@@ -194,6 +194,111 @@ func TestTheWindowKnowsWhichFenceCameBack(t *testing.T) {
 	}
 	if w.fence() != 6 || len(w.pong(6)) != 1 || w.waiting != nil || w.bytes != 0 {
 		t.Errorf("something is left: %+v", w)
+	}
+}
+
+func TestAnAckConfirmsWhatWasPushedUpToItsEventAndAPongNothing(t *testing.T) {
+	w := newWorld()
+	c := dialRaw(t, w.start(t), "om_a")
+	c.say(`{"type":"subscribe","ack":true}`)
+	if got := c.next(ws.OpText); got != `{"type":"subscribed","inbox_ids":[],"event_types":[],"ack":true}` {
+		t.Fatalf("subscribed: %s", got)
+	}
+	first := w.add("inb_a1")
+	c.next(ws.OpText)
+	c.pong(c.next(ws.OpPing))
+	second, third := w.add("inb_a1"), w.add("inb_a2")
+	for texts := 0; texts < 2; { // and a fence or two
+		f, err := readFrame(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Header.OpCode == ws.OpPing {
+			c.pong(string(f.Payload))
+			continue
+		}
+		texts++
+	}
+	c.say(`{"type":"ack","event_id":"evt_nothing"}`)
+	c.say(`{"type":"ack"}`)
+	c.quietly()
+	if w.until(t, "nothing is confirmed", func() bool { return len(w.receipts) == 0 }); !w.Held("acc_a", 1) {
+		t.Error("the first event is not held")
+	}
+	c.say(`{"type":"ack","event_id":"` + second + `"}`)
+	w.until(t, "two are confirmed", func() bool { return len(w.receipts) == 2 })
+	c.say(`{"type":"ack","event_id":"` + first + `"}`) // once more, which says nothing
+	c.say(`{"type":"subscribe"}`)                      // acks stay
+	c.say(`{"type":"ack","event_id":"` + third + `"}`)
+	w.until(t, "all are confirmed, once", func() bool {
+		return len(w.receipts) == 3 && w.receipts[1].Position == 2 && w.receipts[2].Position == 3
+	})
+}
+
+func TestWhatWasNotAckedIsLostWithTheSocket(t *testing.T) {
+	w := newWorld()
+	c := dialRaw(t, w.start(t), "om_a")
+	c.say(`{"type":"subscribe","ack":true}`)
+	c.next(ws.OpText)
+	first := w.add("inb_a1")
+	c.next(ws.OpText)
+	c.pong(c.next(ws.OpPing))
+	w.add("inb_a1")
+	c.next(ws.OpText)
+	c.pong(c.next(ws.OpPing))
+	c.say(`{"type":"ack","event_id":"` + first + `"}`)
+	w.until(t, "the first is confirmed", func() bool { return len(w.receipts) == 1 })
+	c.Close()
+	w.until(t, "the second is lost", func() bool { return len(w.lost) == 1 && w.lost[0].Position == 2 })
+}
+
+func TestAFullWindowWaitsForAnAck(t *testing.T) {
+	w := newWorld()
+	url := w.start(t)
+	before := w.add("inb_a1")
+	var ids []string
+	for range windowEvents + 1 {
+		ids = append(ids, w.add("inb_a1"))
+	}
+	c := dialRaw(t, url, "om_a")
+	c.say(`{"type":"subscribe","ack":true,"last_event_id":"` + before + `"}`)
+	c.next(ws.OpText)
+	events := func(n int) {
+		t.Helper()
+		for n > 0 {
+			f, err := readFrame(c)
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case f.Header.OpCode == ws.OpPing:
+				c.pong(string(f.Payload))
+			default:
+				n--
+			}
+		}
+	}
+	events(windowEvents)
+	c.quietly()
+	c.say(`{"type":"ack","event_id":"` + ids[0] + `"}`)
+	events(1)
+}
+
+// quietly makes sure that nothing else was sent but fences, which it answers.
+func (r *raw) quietly() {
+	r.t.Helper()
+	r.say(`{"type":"ping"}`)
+	for {
+		f, err := readFrame(r)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if f.Header.OpCode != ws.OpPing {
+			if string(f.Payload) != `{"type":"pong"}` {
+				r.t.Fatalf("got %s", f.Payload)
+			}
+			return
+		}
+		r.pong(string(f.Payload))
 	}
 }
 

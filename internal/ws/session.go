@@ -221,19 +221,13 @@ func (s *session) pong(payload []byte) error {
 	if ours {
 		events = s.win.pong(n)
 	}
-	if len(events) > 0 {
-		s.confirmed += uint64(len(events))
-		s.receiptAt = now
-	}
+	s.count(events, now)
 	fence, paused := s.win.fenceDue(), s.paused
 	s.paused = false
 	s.mu.Unlock()
 
 	s.ponged.Store(s.server.clock())
-	if len(events) > 0 {
-		s.server.counters.receipts.Add(int64(len(events)))
-		s.server.cfg.Deliveries.Confirm(s.receipts(events, now))
-	}
+	s.deliver(events, now)
 	if fence {
 		s.fenceNow()
 	}
@@ -244,6 +238,40 @@ func (s *session) pong(payload []byte) error {
 		return s.odd()
 	}
 	return nil
+}
+
+// ack takes an ack of an event, which is a receipt where acks are asked for.
+func (s *session) ack(event string) {
+	now := time.Now()
+	s.mu.Lock()
+	events := s.win.ack(event)
+	s.count(events, now)
+	paused := s.paused && len(events) > 0
+	if paused {
+		s.paused = false
+	}
+	s.mu.Unlock()
+
+	s.deliver(events, now)
+	if paused {
+		s.wake()
+	}
+}
+
+// count notes what was confirmed. mu is held.
+func (s *session) count(events []pushed, now time.Time) {
+	if len(events) > 0 {
+		s.confirmed += uint64(len(events))
+		s.receiptAt = now
+	}
+}
+
+// deliver hands on the receipts of what was confirmed.
+func (s *session) deliver(events []pushed, now time.Time) {
+	if len(events) > 0 {
+		s.server.counters.receipts.Add(int64(len(events)))
+		s.server.cfg.Deliveries.Confirm(s.receipts(events, now))
+	}
 }
 
 func (s *session) fragment() error { return s.odd() }

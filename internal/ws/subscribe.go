@@ -29,8 +29,11 @@ func (s *session) text(message []byte) error {
 		return nil
 	}
 	m, wrong := understand(message)
-	if wrong == nil && m.Type == "ack" && s.budget.ack(s.pushedSoFar()) {
-		return nil // receipts come by pong; an ack says nothing more
+	if wrong == nil && m.Type == "ack" {
+		s.ack(m.EventID)
+		if s.budget.ack(s.pushedSoFar()) {
+			return nil
+		}
 	}
 	if !s.budget.message(s.server.clock(), &s.server.cfg.Limits) {
 		l := s.server.cfg.Limits
@@ -101,7 +104,7 @@ func (s *session) subscribe(m said) error {
 	}
 
 	s.conn.mu.Lock()
-	widened, join := s.widen(wish, at)
+	widened, join := s.widen(wish, at, m.Ack)
 	if join {
 		s.server.cfg.Deliveries.Join(s.account(), s)
 	}
@@ -213,10 +216,12 @@ func (s *session) begin(lastEventID string) (start, error) {
 
 // widen changes the subscription and, where that is asked for, the cursor.
 // changed is false when the same was subscribed to before; join is true the
-// first time. conn.mu is held, so no event goes out meanwhile.
-func (s *session) widen(w wish, at start) (changed, join bool) {
+// first time. Acks that were asked for once are waited for until the end. conn.mu
+// is held, so no event goes out meanwhile.
+func (s *session) widen(w wish, at start, acks bool) (changed, join bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.win.explicit = s.win.explicit || acks
 	was := s.sub
 	sub := w.added(was)
 	changed = !same(was, sub)
@@ -246,7 +251,7 @@ func (s *session) confirmSubscription(at start) error {
 		frames = appendFrame(frames, ws.OpText, errorMessage(at.problem))
 	}
 	s.mu.Lock()
-	frames = appendFrame(frames, ws.OpText, subscribedMessage(s.sub))
+	frames = appendFrame(frames, ws.OpText, subscribedMessage(s.sub, s.win.explicit))
 	s.mu.Unlock()
 	if s.conn.closing.Load() {
 		return nil

@@ -15,6 +15,8 @@ type said struct {
 	InboxIDs    []string             `json:"inbox_ids"`
 	EventTypes  []openmail.EventType `json:"event_types"`
 	LastEventID string               `json:"last_event_id"`
+	Ack         bool                 `json:"ack"`      // of subscribe: receipts come as acks
+	EventID     string               `json:"event_id"` // of ack
 }
 
 // understand reads a message. The error is a sentence for the client.
@@ -35,9 +37,13 @@ func understand(message []byte) (said, error) {
 
 // The messages to a client, but for events: their JSON.
 
-func subscribedMessage(s openmail.Subscription) []byte {
+// subscribedMessage says that acks are waited for only to who asked for that.
+func subscribedMessage(s openmail.Subscription, acks bool) []byte {
 	b := appendList([]byte(`{"type":"subscribed","inbox_ids":`), s.Inboxes())
 	b = appendList(append(b, `,"event_types":`...), s.Types())
+	if acks {
+		b = append(b, `,"ack":true`...)
+	}
 	return append(b, '}')
 }
 
