@@ -20,6 +20,8 @@ const (
 	CodeUnsupportedField   Code = "unsupported_field"
 	CodeUnauthorized       Code = "unauthorized"
 	CodeForbidden          Code = "forbidden"
+	CodeBanned             Code = "account_banned"
+	CodeSuspended          Code = "reputation_suspended"
 	CodeHTTPSRequired      Code = "https_required"
 	CodeNotFound           Code = "not_found"
 	CodeAddressTaken       Code = "address_taken"
@@ -68,6 +70,8 @@ func Codes() []CodeInfo {
 		{CodeUnsupportedField, "The request has a field that is not supported, such as `bcc`; `field` names it."},
 		{CodeUnauthorized, "The key is missing, unknown or revoked."},
 		{CodeForbidden, "The key is valid but does not reach this far."},
+		{CodeBanned, "The operator of the server has banned the account: it receives, and may not send."},
+		{CodeSuspended, "The operator of the server has suspended the inbox, or its pod: it receives, and may not send; `type` says why."},
 		{CodeHTTPSRequired, "The port is not encrypted and the server has one that is: use HTTPS, and revoke a key that was sent in clear."},
 		{CodeNotFound, "There is no such thing, or it belongs to another account."},
 		{CodeAddressTaken, "Another inbox has this address."},

@@ -8,8 +8,24 @@ import (
 // EventType names what happened.
 type EventType string
 
-// MessageReceived says that a mail came in.
-const MessageReceived EventType = "message.received"
+// The types of events.
+const (
+	MessageReceived  EventType = "message.received"  // a mail came in
+	InboxSuspended   EventType = "inbox.suspended"   // an inbox may no longer send
+	InboxReactivated EventType = "inbox.reactivated" // it may send again
+	PodSuspended     EventType = "pod.suspended"     // no inbox of a pod may send any longer
+	PodReactivated   EventType = "pod.reactivated"   // they may send again
+)
+
+// IsLifecycle reports whether an event of that type tells of a suspension or its
+// end. It goes by webhook only, never over a socket, and has no message.
+func (t EventType) IsLifecycle() bool {
+	switch t {
+	case InboxSuspended, InboxReactivated, PodSuspended, PodReactivated:
+		return true
+	}
+	return false
+}
 
 // Position is an event's place in its account's log: 1, 2, 3, … without gaps at
 // the time of writing. It is never shown to clients.
@@ -22,8 +38,8 @@ type Event struct {
 	Position   Position
 	Type       EventType
 	Pod        string // that of the inbox
-	Inbox      string
-	Thread     string
+	Inbox      string // "": it concerns the pod
+	Thread     string // "": it has none, and no message
 	Message    string
 	OccurredAt time.Time
 	Delivery   Delivery
@@ -191,9 +207,10 @@ func (s Subscription) Without(inboxes []string) Subscription {
 	return s
 }
 
-// Wants reports whether an event of that inbox and type is subscribed to.
+// Wants reports whether an event of that inbox and type is subscribed to. What
+// goes by webhook only is wanted by none.
 func (s Subscription) Wants(inbox string, t EventType) bool {
-	if !s.active || !s.allTypes && !slices.Contains(s.types, t) {
+	if t.IsLifecycle() || !s.active || !s.allTypes && !slices.Contains(s.types, t) {
 		return false
 	}
 	_, listed := slices.BinarySearch(s.inboxes, inbox)

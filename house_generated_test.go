@@ -149,7 +149,9 @@ func TestHouseGeneratedEvents(t *testing.T) {
 		fmt.Sprintf("- `message.body_text` is cut after %d bytes, and then `message.body_text_truncated` is `true`; `GET /v1/messages/{id}` has the whole.\n", api.MaxEventText) +
 		"- `parsedText` of an attachment is there where `extractionMethod` is one that has text: [text out of attachments](../guides/attachments.md).\n" +
 		"- `message.envelope` is what the SMTP session said, which headers need not agree with; `role` is `to`, `cc` or `bcc`.\n" +
-		"- There is no HTML in an event: `GET /v1/messages/{id}` has it.\n- Fields may be added; ignore those that you do not know.\n\n"
+		"- There is no HTML in an event: `GET /v1/messages/{id}` has it.\n- Fields may be added; ignore those that you do not know.\n\n" +
+		lifecyclePage(t, at) +
+		"## Types\n\n`event`.\n\n" + table([]string{"Value", "Meaning"}, words["EventType"]) + "\n"
 	for _, set := range []struct{ kind, title, intro string }{
 		{"State", "The states of a delivery", "`state` in `GET /v1/events`; [flow.md](../flow.md) has what leads from one to another."},
 		{"Reason", "Why a delivery failed", "`reason`, of state `failed`."},
@@ -159,6 +161,22 @@ func TestHouseGeneratedEvents(t *testing.T) {
 		page += fmt.Sprintf("## %s\n\n%s\n\n%s\n", set.title, set.intro, table([]string{"Value", "Meaning"}, words[set.kind]))
 	}
 	compare(t, "docs/reference/events.md", strings.TrimRight(page, "\n")+"\n")
+}
+
+// lifecyclePage has the payload of events without a message.
+func lifecyclePage(t *testing.T, at time.Time) string {
+	t.Helper()
+	e := openmail.Event{ID: "evt_9d0e1f2a", Type: openmail.InboxSuspended, Inbox: "inb_8f3a1b2c", Pod: "pod_5c1d7e9f", OccurredAt: at}
+	var b bytes.Buffer
+	must(t, json.Indent(&b, api.Lifecycle(e, openmail.Lifecycle{InboxAddress: "jane@openmail.localhost", Reason: openmail.SuspendedBounces}), "", "  "))
+	reasons := ""
+	for _, r := range openmail.SuspensionReasons() {
+		reasons += ", " + code(string(r))
+	}
+	return "## When sending is suspended\n\nThe operator of the server can [suspend](../guides/operating.md) an inbox or a pod, and reactivate it. A webhook is told;\n" +
+		"a socket never is. There is no `attempt` and no `delivered_at`:\n\n```json\n" + b.String() + "\n```\n\n" +
+		"- `inbox_id` and `inbox_address` are `null` in `pod.suspended` and `pod.reactivated`.\n" +
+		"- `reason` is `null` in `inbox.reactivated` and `pod.reactivated`, else one of " + strings.TrimPrefix(reasons, ", ") + ".\n\n"
 }
 
 // meanings reads the constants of a file: their values, with what the comments

@@ -44,7 +44,10 @@ type Pod struct {
 	ClientID  string // "": none; the owner's own name for it, as good as its id
 	Name      string // "": none
 	IsDefault bool
-	CreatedAt time.Time
+	// Suspension is what stops its inboxes from sending, its account's or its
+	// own; nil when they may send.
+	Suspension *Suspension
+	CreatedAt  time.Time
 }
 
 // Key is a bearer key as it is stored: never its text, only the hash of it.
@@ -73,6 +76,9 @@ type Inbox struct {
 	Address     string // lower case
 	DisplayName string // "": none
 	ExternalID  string // "": none; the caller's own name for it
+	// Suspension is what stops it from sending, its account's, its own or its
+	// pod's, the first of these that there is; nil when it may send.
+	Suspension *Suspension
 	// Webhook is where its events are posted, instead of to the account's
 	// endpoint; nil when it has none of its own. Its secrets are left out.
 	Webhook   *Endpoint

@@ -83,6 +83,16 @@ func TestASnapshotOfNothingWantsNothing(t *testing.T) {
 	}
 }
 
+func TestNoSubscriptionWantsWhatGoesByWebhookOnly(t *testing.T) {
+	for _, kind := range []openmail.EventType{openmail.InboxSuspended, openmail.InboxReactivated, openmail.PodSuspended, openmail.PodReactivated} {
+		for _, s := range []openmail.Subscription{openmail.Subscription{}.With(nil, nil), openmail.Subscription{}.With([]string{"a"}, []openmail.EventType{kind})} {
+			if s.Wants("a", kind) || s.Wants("", kind) || !kind.IsLifecycle() {
+				t.Errorf("%s is wanted", kind)
+			}
+		}
+	}
+}
+
 func TestSubscriptionsAccumulate(t *testing.T) {
 	const received, other = openmail.MessageReceived, openmail.EventType("other.thing")
 	var s openmail.Subscription

@@ -84,6 +84,20 @@ func TestOnlyDeliveredAtAndAttemptChangeBetweenHandOvers(t *testing.T) {
 	}
 }
 
+func TestALifecyclePayloadHasTheFieldsOfTheContractAndNoOthers(t *testing.T) {
+	at := time.Date(2026, 2, 24, 10, 5, 0, 0, time.UTC)
+	for want, payload := range map[string][]byte{
+		`{"event":"inbox.suspended","event_id":"evt_1","occurred_at":"2026-02-24T10:05:00.000Z","inbox_id":"inb_1","inbox_address":"a@b","pod_id":"pod_1","reason":"abuse"}`: api.Lifecycle(
+			openmail.Event{ID: "evt_1", Type: openmail.InboxSuspended, Inbox: "inb_1", Pod: "pod_1", OccurredAt: at}, openmail.Lifecycle{InboxAddress: "a@b", Reason: openmail.SuspendedAbuse}),
+		`{"event":"pod.reactivated","event_id":"evt_2","occurred_at":"2026-02-24T10:05:00.000Z","inbox_id":null,"inbox_address":null,"pod_id":"pod_1","reason":null}`: api.Lifecycle(
+			openmail.Event{ID: "evt_2", Type: openmail.PodReactivated, Pod: "pod_1", OccurredAt: at}, openmail.Lifecycle{}),
+	} {
+		if got := string(api.Stamp(nil, payload, at, 3)); got != want || string(payload) != want {
+			t.Errorf("the payload is\n%s\nstamped\n%s\nwant\n%s", payload, got, want)
+		}
+	}
+}
+
 func asJSON(t *testing.T, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)

@@ -125,11 +125,12 @@ func cutText(s string, limit int) (text string, cut bool) {
 }
 
 // Stamp appends a payload with the moment and the number of this hand-over,
-// which makes it the event as it goes over the wire.
+// which makes it the event as it goes over the wire. One of Lifecycle's stays
+// as it is.
 func Stamp(dst, payload []byte, deliveredAt time.Time, attempt int) []byte {
 	// What stands before it is written by Received and holds no such text.
 	at := bytes.Index(payload, beforeInbox)
-	if at < 0 {
+	if at < 0 || isLifecycle(payload) {
 		return append(dst, payload...)
 	}
 	dst = append(dst, payload[:at]...)
@@ -154,4 +155,36 @@ func Test(eventID, inbox string, at time.Time) []byte {
 		return append(b, "null}"...)
 	}
 	return append(AppendString(b, inbox), '}')
+}
+
+// Lifecycle is the payload of an event that tells of a suspension or its end,
+// complete: it carries neither delivered_at nor attempt.
+func Lifecycle(e openmail.Event, l openmail.Lifecycle) []byte {
+	b := append([]byte(nil), `{"event":`...)
+	b = AppendString(b, string(e.Type))
+	b = append(b, `,"event_id":`...)
+	b = AppendString(b, e.ID)
+	b = append(b, `,"occurred_at":`...)
+	b = AppendTime(b, e.OccurredAt)
+	for _, f := range []struct{ name, value string }{
+		{"inbox_id", e.Inbox}, {"inbox_address", l.InboxAddress}, {"pod_id", e.Pod}, {"reason", string(l.Reason)},
+	} {
+		b = append(b, `,"`+f.name+`":`...)
+		if f.value == "" {
+			b = append(b, "null"...)
+			continue
+		}
+		b = AppendString(b, f.value)
+	}
+	return append(b, '}')
+}
+
+// isLifecycle reports whether a payload is one of Lifecycle's.
+func isLifecycle(payload []byte) bool {
+	rest, found := bytes.CutPrefix(payload, []byte(`{"event":"`))
+	if !found {
+		return false
+	}
+	name, _, _ := bytes.Cut(rest, []byte(`"`))
+	return openmail.EventType(name).IsLifecycle()
 }

@@ -42,7 +42,24 @@ type Pod struct {
 	ClientID  *string `json:"clientId" example:"acme" doc:"Your own name for it, which stands for its id everywhere"`
 	Name      *string `json:"name" example:"Acme Ltd"`
 	IsDefault bool    `json:"isDefault" example:"false" doc:"It takes the inboxes that name no pod, and cannot be deleted"`
-	CreatedAt Time    `json:"createdAt"`
+	// Suspension stands only where there is one.
+	Suspension *Suspension `json:"suspension,omitempty" doc:"What stops its inboxes from sending"`
+	CreatedAt  Time        `json:"createdAt"`
+}
+
+// Suspension is what stops an inbox, a pod or an account from sending.
+type Suspension struct {
+	Kind   string `json:"kind" enum:"account,inbox,pod" doc:"What was suspended: this, or what it belongs to"`
+	ID     string `json:"id" example:"inb_8f3a1b2c" doc:"Of the account, the inbox or the pod"`
+	Reason string `json:"reason" enum:"high_bounce_rate,high_complaint_rate,abuse,pod_degraded,manual_review,other"`
+	Since  Time   `json:"since"`
+}
+
+// SuspensionChange is what the operator of a server has done to a sender.
+type SuspensionChange struct {
+	Suspension
+	Changed bool   `json:"changed" doc:"It was not so before"`
+	EventID string `json:"eventId,omitempty" doc:"The event that tells of it"`
 }
 
 // PodCreate asks for a new pod. Every field is optional.
@@ -66,9 +83,10 @@ type Inbox struct {
 	ExternalID  *string `json:"externalId,omitempty"`
 	WebhookURL  *string `json:"webhookUrl" doc:"Where its events are posted; null: to the account's webhook"`
 	// The rest stands only where there is something to say.
-	WebhookDisabledReason *string `json:"webhookDisabledReason,omitempty" doc:"Why nothing is posted there any more; setting webhookUrl begins anew"`
-	WebhookSecret         string  `json:"webhookSecret,omitempty" doc:"Only in the answer that makes it"`
-	CreatedAt             Time    `json:"createdAt"`
+	Suspension            *Suspension `json:"suspension,omitempty" doc:"What stops it from sending; mail still comes in"`
+	WebhookDisabledReason *string     `json:"webhookDisabledReason,omitempty" doc:"Why nothing is posted there any more; setting webhookUrl begins anew"`
+	WebhookSecret         string      `json:"webhookSecret,omitempty" doc:"Only in the answer that makes it"`
+	CreatedAt             Time        `json:"createdAt"`
 }
 
 // InboxCreate asks for a new inbox. Every field is optional.
@@ -327,9 +345,10 @@ type APIKeyCreate struct {
 type Event struct {
 	ID            string          `json:"id" example:"evt_7f2a3b4c"`
 	Type          string          `json:"type" example:"message.received"`
-	InboxID       string          `json:"inboxId" example:"inb_8f3a1b2c"`
-	ThreadID      string          `json:"threadId" example:"thr_9d4e5f6a"`
-	MessageID     string          `json:"messageId" example:"msg_4c8d5e6f"`
+	PodID         string          `json:"podId" example:"pod_5c1d7e9f"`
+	InboxID       *string         `json:"inboxId" example:"inb_8f3a1b2c" doc:"null where it concerns a pod"`
+	ThreadID      *string         `json:"threadId" example:"thr_9d4e5f6a" doc:"null where it has no message"`
+	MessageID     *string         `json:"messageId" example:"msg_4c8d5e6f"`
 	State         string          `json:"state" enum:"armed,due,posting,delivered,failed"`
 	Reason        *string         `json:"reason" doc:"Why it failed: no_route, exhausted, gone"`
 	Channel       *string         `json:"channel" enum:"websocket,webhook"`

@@ -110,7 +110,7 @@ func TestStraceShowsWhether250CameBeforeTheFsync(t *testing.T) {
 
 func TestWhatIsMissingAfterAKillIsSeen(t *testing.T) {
 	message := func(id, mail string) api.Message { return api.Message{ID: id, RFCMessageID: mail} }
-	event := func(id, message, state string) api.Event { return api.Event{ID: id, MessageID: message, State: state} }
+	event := func(id, message, state string) api.Event { return api.Event{ID: id, MessageID: &message, State: state} }
 	whole := func() (*killing, map[string]api.Message, []api.Event) {
 		k := &killing{faults: map[string]int{}, senders: &senders{}, hook: &receiver{posts: map[string]int{"e1": 1}}, listen: newListener()}
 		k.listen.seen["e2"] = true

@@ -173,8 +173,11 @@ func (k *killing) events(ctx context.Context, c *client.Client) ([]api.Event, er
 func (k *killing) compare(messages map[string]api.Message, events []api.Event) {
 	of := map[string]int{}
 	for _, e := range events {
-		of[e.MessageID]++
-		if _, ok := messages[e.MessageID]; !ok {
+		if e.MessageID == nil {
+			continue // a mail has none such
+		}
+		of[*e.MessageID]++
+		if _, ok := messages[*e.MessageID]; !ok {
 			k.faults[faultNoMessage]++
 		}
 	}

@@ -52,7 +52,7 @@ func (l *listener) first(ctx context.Context) error {
 	if oldest.ID == "" {
 		return nil
 	}
-	if !l.wants.Wants(oldest.InboxID, openmail.EventType(oldest.Type)) {
+	if oldest.InboxID == nil || !l.wants.Wants(*oldest.InboxID, openmail.EventType(oldest.Type)) {
 		l.position, l.at = oldest.ID, oldest.OccurredAt.Time
 		return nil
 	}

@@ -25,7 +25,7 @@ const (
 	threadJSON      = `{"id":"thr_1","inboxId":"inb_1","subject":"Your order","isRead":false,"lastMessageAt":"2026-02-24T10:05:00.000Z","createdAt":"2026-02-24T10:05:00.000Z","messageCount":1}`
 	keyJSON         = `{"id":"key_1","name":"support","podId":null,"inboxId":"inb_1","tokenPrefix":"om_ab","last4":"9f3c","createdAt":"2026-02-24T10:00:00.000Z","lastUsedAt":null}`
 	newKeyJSON      = `{"id":"key_1","name":"support","podId":null,"inboxId":null,"tokenPrefix":"om_ab","last4":"9f3c","createdAt":"2026-02-24T10:00:00.000Z","lastUsedAt":null,"token":"om_abcdef9f3c"}`
-	eventJSON       = `{"id":"evt_1","type":"message.received","inboxId":"inb_1","threadId":"thr_1","messageId":"msg_1","state":"failed","reason":"no_route","channel":null,"attempts":0,"nextAttemptAt":null,"occurredAt":"2026-02-24T10:05:00.000Z","deliveredAt":null}`
+	eventJSON       = `{"id":"evt_1","type":"message.received","podId":"pod_1","inboxId":"inb_1","threadId":"thr_1","messageId":"msg_1","state":"failed","reason":"no_route","channel":null,"attempts":0,"nextAttemptAt":null,"occurredAt":"2026-02-24T10:05:00.000Z","deliveredAt":null}`
 	ruleJSON        = `{"id":"rule_1","type":"block","value":"spam.example","direction":"inbound","scope":"account","setBy":"account","createdAt":"2026-02-24T10:00:00.000Z"}`
 	policyJSON      = `{"scope":"account","inbound":{"mode":"none","effectiveMode":"none","rules":[` + ruleJSON + `]},"outbound":{"mode":"inherit","effectiveMode":"allowlist","rules":[]}}`
 	webhookJSON     = `{"url":"https://example.com/hook","enabled":true,"disabledReason":null,"createdAt":"2026-02-24T10:00:00.000Z"}`

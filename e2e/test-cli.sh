@@ -117,6 +117,16 @@ refused() {
   has "$WORK/refused.err" "^openmail: .*$text" || fail "$*: $(cat "$WORK/refused.err")"
 }
 
+# The operator suspends the inbox, and lets it send again.
+out '.changed and .reason == "abuse"' admin suspend inbox jane@openmail.localhost --reason abuse
+out '.changed == false' admin suspend inbox "$INBOX"
+out '.data | length == 1' admin suspended
+out '.suspension.kind == "inbox"' inbox get "$INBOX"
+refused 'suspended \(abuse\)' om send --to joe@openmail.localhost --subject no --body no
+om admin reactivate inbox "$INBOX" | grep 'may send again' >/dev/null
+refused 'There is no such pod' om admin suspend pod pod_nothing
+refused 'no server runs in the data folder' env OPENMAIL_DATA="$WORK" "$OPENMAIL" admin suspended
+
 serve() { timeout 20 "$OPENMAIL" serve --http 127.0.0.1:0 --smtp 127.0.0.1:0 "$@"; }
 
 refused 'there is no|No such|no such' om inbox get inb_nothing

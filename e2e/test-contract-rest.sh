@@ -20,7 +20,7 @@ pod_fields="id clientId name isDefault createdAt"
 message_fields="id threadId inboxId direction fromAddr toAddr headerTo deliveryRole cc subject bodyText bodyHtml attachments status createdAt
 rfcMessageId inReplyTo references rawUrl sizeBytes envelope category autoReplyable hiddenText defects partial"
 message_fields=$(tr '\n' ' ' <<<"$message_fields" | sed 's/ $//')
-event_fields="id type inboxId threadId messageId state reason channel attempts nextAttemptAt occurredAt deliveredAt"
+event_fields="id type podId inboxId threadId messageId state reason channel attempts nextAttemptAt occurredAt deliveredAt"
 
 # Without a key, or with a bad one.
 root=$KEY

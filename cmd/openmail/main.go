@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"openmail/internal/admin"
 	"openmail/internal/app"
 	"openmail/internal/cli"
 	"openmail/internal/doctor"
@@ -27,7 +28,7 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	root := cli.New(cli.Options{Version: versionText(), Beside: beside})
+	root := cli.New(cli.Options{Version: versionText(), Beside: beside, Admin: func(data string) cli.Admin { return admin.Dial(data) }})
 	root.AddCommand(serveCommand(), demoCommand(), configCommand())
 	return cli.Execute(ctx, root)
 }

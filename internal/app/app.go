@@ -16,6 +16,7 @@ import (
 	"openmail"
 	"openmail/api"
 	"openmail/internal/access"
+	"openmail/internal/admin"
 	"openmail/internal/bell"
 	"openmail/internal/blob"
 	"openmail/internal/certs"
@@ -60,6 +61,7 @@ type App struct {
 	signer     outgoing.Signer // nil: nothing is signed
 	domains    *domains.Domains
 	smtp       *smtpd.Server
+	admin      *admin.Server // nil: there is no room for its socket
 	stream     *ws.Server
 	rest       *httpapi.Server
 	http       *http.Server
@@ -264,7 +266,18 @@ func (a *App) makeDoors(ctx context.Context) error {
 		return portTaken(err, "smtp", a.config.SMTP)
 	}
 	a.atClose(a.smtp.Close)
+	a.makeAdmin(ctx)
 	return nil
+}
+
+// makeAdmin makes the operator's door. A server without it serves everybody else.
+func (a *App) makeAdmin(ctx context.Context) {
+	var err error
+	if a.admin, err = admin.Listen(ctx, a.folder.path, outgoing.NewOperators(a.store, a.dispatcher, a.logger), a.logger); err != nil {
+		a.logger.Warn("server.admin", "warning", "openmail admin does not reach this server", "error", plain(err))
+		return
+	}
+	a.atClose(a.admin.Close)
 }
 
 func (a *App) socketLimits() ws.Limits {

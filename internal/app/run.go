@@ -33,7 +33,7 @@ func (a *App) Run(ctx context.Context) error {
 	below := start(inner, stopOuter, a.logger, []part{
 		{"store", a.store.Run}, {"receipts", a.sockets.Run}, {"access", a.access.Run},
 	})
-	above := start(outer, stopOuter, a.logger, []part{
+	serving := []part{
 		{"certificates", a.certs.Run},
 		{"smtp", a.smtp.Run},
 		{"http", a.serveHTTP},
@@ -41,7 +41,11 @@ func (a *App) Run(ctx context.Context) error {
 		{"dispatcher", a.dispatcher.Run},
 		{"carrier", a.carrier.Run},
 		{"domains", a.domains.Run},
-	})
+	}
+	if a.admin != nil {
+		serving = append(serving, part{"admin", a.admin.Run})
+	}
+	above := start(outer, stopOuter, a.logger, serving)
 	err := above.Wait()
 	stopInner()
 	err = errors.Join(err, below.Wait())

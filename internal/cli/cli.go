@@ -36,6 +36,9 @@ type Options struct {
 	// folder, for doctor, and at whether port 25 is open on the way to the mail
 	// server of the domain probe, if there is one; nil: nobody does.
 	Beside func(ctx context.Context, data, probe string) ([]Check, error)
+	// Admin asks the server on this machine that keeps its data in that folder,
+	// as its operator; nil: nobody can.
+	Admin func(data string) Admin
 }
 
 // cli is the command line before a command is chosen.
@@ -68,7 +71,7 @@ func New(o Options) *cobra.Command {
 		c.initCommand(), c.sendCommand(), c.statusCommand(), c.doctorCommand(), c.listenCommand(), c.wsCommands(),
 		c.inboxCommands(), c.threadCommands(), c.messageCommands(), c.attachmentCommands(),
 		c.eventCommands(), c.webhookCommands(), c.policyCommands(), c.quarantineCommands(), c.suppressionCommands(),
-		c.podCommands(), c.domainCommands(), c.keyCommands(anyKeys), c.accountCommands(), c.usageCommand(), c.feedbackCommands(),
+		c.podCommands(), c.domainCommands(), c.keyCommands(anyKeys), c.accountCommands(), c.usageCommand(), c.feedbackCommands(), c.adminCommands(),
 	)
 	return root
 }

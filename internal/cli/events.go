@@ -101,7 +101,7 @@ func (c *cli) eventList() *cobra.Command {
 func (p printer) events(list api.EventList) error {
 	t := table{head: []string{"ID", "OCCURRED", "TYPE", "STATE", "ATTEMPTS", "INBOX"}}
 	for _, e := range list.Data {
-		t.rows = append(t.rows, []string{e.ID, when(e.OccurredAt), e.Type, stateText(e), strconv.Itoa(e.Attempts), e.InboxID})
+		t.rows = append(t.rows, []string{e.ID, when(e.OccurredAt), e.Type, stateText(e), strconv.Itoa(e.Attempts), orDash(e.InboxID)})
 	}
 	t.mark = func(i int) string {
 		if list.Data[i].State == string(openmail.StateFailed) {
@@ -135,7 +135,7 @@ func (c *cli) eventGet() *cobra.Command {
 		return show(s.out, e, func(e api.Event) error {
 			if err := s.out.pairs(
 				"id", e.ID, "type", e.Type, "state", stateText(e), "attempts", strconv.Itoa(e.Attempts),
-				"inbox", e.InboxID, "thread", e.ThreadID, "message", e.MessageID,
+				"pod", e.PodID, "inbox", orDash(e.InboxID), "thread", orDash(e.ThreadID), "message", orDash(e.MessageID),
 				"occurred", when(e.OccurredAt), "delivered", when(e.DeliveredAt), "next attempt", when(e.NextAttemptAt),
 			); err != nil || len(e.Payload) == 0 {
 				return err

@@ -41,7 +41,7 @@ var failures = map[string][]openmail.Code{
 
 	"sendEmail": {
 		openmail.CodeMissingKey, openmail.CodeUnsupportedField, openmail.CodeIdempotency, openmail.CodeSuppressed,
-		openmail.CodeNoMX, openmail.CodeNotPermitted,
+		openmail.CodeNoMX, openmail.CodeNotPermitted, openmail.CodeBanned, openmail.CodeSuspended,
 	},
 	"getAttachmentText": {openmail.CodeExtractionFailed},
 
@@ -157,6 +157,8 @@ func sample(code openmail.Code) api.Error {
 		e.Field, e.Type = "to", string(openmail.SuppressedBounce)
 	case openmail.CodeNotPermitted:
 		e.Field, e.Type, e.Recipient = "cc", openmail.ReasonUnknown, "eve@evil.example"
+	case openmail.CodeSuspended:
+		e.Type = string(openmail.SuspendedBounces)
 	case openmail.CodeUnsupportedField:
 		e.Field = "bcc"
 	}

@@ -49,7 +49,17 @@ func notNull[T any](list []T) []T {
 func at(t time.Time) api.Time { return api.Time{Time: t} }
 
 func podJSON(p openmail.Pod) api.Pod {
-	return api.Pod{ID: p.ID, ClientID: orNull(p.ClientID), Name: orNull(p.Name), IsDefault: p.IsDefault, CreatedAt: at(p.CreatedAt)}
+	return api.Pod{
+		ID: p.ID, ClientID: orNull(p.ClientID), Name: orNull(p.Name), IsDefault: p.IsDefault,
+		Suspension: suspensionJSON(p.Suspension), CreatedAt: at(p.CreatedAt),
+	}
+}
+
+func suspensionJSON(s *openmail.Suspension) *api.Suspension {
+	if s == nil {
+		return nil
+	}
+	return &api.Suspension{Kind: string(s.Kind), ID: s.ID, Reason: string(s.Reason), Since: at(s.Since)}
 }
 
 func domainJSON(d openmail.Domain) api.Domain {
@@ -78,7 +88,7 @@ func recordJSON(r openmail.DomainRecord) api.DomainRecord {
 func inboxJSON(in openmail.Inbox) api.Inbox {
 	out := api.Inbox{
 		ID: in.ID, PodID: in.Pod, Address: in.Address, DisplayName: orNull(in.DisplayName),
-		ExternalID: orNull(in.ExternalID), CreatedAt: at(in.CreatedAt),
+		ExternalID: orNull(in.ExternalID), Suspension: suspensionJSON(in.Suspension), CreatedAt: at(in.CreatedAt),
 	}
 	if w := in.Webhook; w != nil {
 		out.WebhookURL, out.WebhookDisabledReason = orNull(w.URL), orNull(w.DisabledReason)
@@ -147,7 +157,7 @@ func keyJSON(k openmail.Key) api.APIKey {
 func eventJSON(e openmail.Event) api.Event {
 	d := e.Delivery
 	out := api.Event{
-		ID: e.ID, Type: string(e.Type), InboxID: e.Inbox, ThreadID: e.Thread, MessageID: e.Message,
+		ID: e.ID, Type: string(e.Type), PodID: e.Pod, InboxID: orNull(e.Inbox), ThreadID: orNull(e.Thread), MessageID: orNull(e.Message),
 		State: string(d.State), Reason: orNull(d.Reason), Channel: orNull(d.Channel), Attempts: d.Attempts,
 		OccurredAt: at(e.OccurredAt), DeliveredAt: at(d.DeliveredAt),
 	}

@@ -25,6 +25,8 @@ var statuses = map[openmail.Code]int{
 	openmail.CodeUnsupportedField:   http.StatusBadRequest,
 	openmail.CodeUnauthorized:       http.StatusUnauthorized,
 	openmail.CodeForbidden:          http.StatusForbidden,
+	openmail.CodeBanned:             http.StatusForbidden,
+	openmail.CodeSuspended:          http.StatusForbidden,
 	openmail.CodeHTTPSRequired:      http.StatusForbidden,
 	openmail.CodeInheritedRule:      http.StatusForbidden,
 	openmail.CodeNotPermitted:       http.StatusForbidden,

@@ -83,7 +83,7 @@ func TestEventShowsItsPayloadAndNoPosition(t *testing.T) {
 	if err := json.Unmarshal(got.body, &e); err != nil {
 		t.Fatal(err)
 	}
-	if e.State != "failed" || *e.Reason != "no_route" || e.Channel != nil || e.InboxID != inbox.ID || !e.NextAttemptAt.IsZero() || !e.DeliveredAt.IsZero() {
+	if e.State != "failed" || *e.Reason != "no_route" || e.Channel != nil || orEmpty(e.InboxID) != inbox.ID || !e.NextAttemptAt.IsZero() || !e.DeliveredAt.IsZero() {
 		t.Errorf("event: %s", got.body)
 	}
 	var payload map[string]any

@@ -54,8 +54,8 @@ func New(c Config) *Outgoing { return &Outgoing{c} }
 // Send takes a mail for the recipients that it names. When it returns it is on
 // disk and on its way, and is not sent again for the same idempotency key. The
 // errors are openmail.CodeBadRequest, CodeMissingKey, CodeTooLarge,
-// CodeForbidden, CodeNotPermitted, CodeNotFound, CodeIdempotency, CodeSuppressed,
-// CodeNoMX, CodeRateLimit.
+// CodeForbidden, CodeNotFound, CodeIdempotency, CodeBanned, CodeSuspended,
+// CodeNotPermitted, CodeSuppressed, CodeNoMX, CodeRateLimit.
 func (o *Outgoing) Send(ctx context.Context, scope openmail.Scope, r Request) (Sent, error) {
 	if err := o.need(ctx, scope, r.Inbox); err != nil {
 		return Sent{}, err
@@ -168,9 +168,9 @@ type addressed struct {
 	now   time.Time
 }
 
-// address finds who a letter is from and to, and whether it may go there. What
-// may stop an inbox from sending at all belongs between the thread and the policy
-// (contract, 17, row 27).
+// address finds who a letter is from and to, and whether it may go there. The
+// order in which it is refused is the contract's (17, row 27): what is not there,
+// then a suspension, the policy, what is wrong with a recipient.
 func (o *Outgoing) address(ctx context.Context, scope openmail.Scope, l letter, now time.Time) (addressed, error) {
 	d := addressed{letter: l, now: now}
 	var err error
@@ -187,6 +187,9 @@ func (o *Outgoing) address(ctx context.Context, scope openmail.Scope, l letter, 
 		if a, ok := c.autoCC(); ok {
 			also = append(also, a)
 		}
+	}
+	if err := d.inbox.Suspension.Err(); err != nil {
+		return d, err
 	}
 	d.cc = copies(d.to, l.cc, also, d.inbox.Address)
 	if err := o.permitted(ctx, d); err != nil {

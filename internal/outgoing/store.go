@@ -25,8 +25,9 @@ type Store interface {
 	// the message, its thread, which is read by it, a delivery for each
 	// recipient, and what the idempotency key stands for. Where the key
 	// stands for something already, since KeyAfter, nothing is written and
-	// that is returned, whatever the quotas; else one of each is counted,
-	// and the error is that of the one that is spent. All or nothing.
+	// that is returned, whatever else; else the error is that of a suspension
+	// that concerns its inbox, or one of each quota is counted, and the error
+	// is that of the one that is spent. All or nothing.
 	AcceptMail(ctx context.Context, scope openmail.Scope, a Acceptance) (Sent, error)
 }
 

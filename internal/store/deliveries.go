@@ -111,12 +111,16 @@ type claiming struct {
 	ctx       context.Context
 	account   string
 	rules     delivery.Rules
+	lifecycle bool                          // events without a message wait in the account
 	endpoints map[string]*openmail.Endpoint // read so far, by inbox; nil: no enabled one
 	out       *dispatch.Claimed
 }
 
 func (k *claiming) run() (err error) {
 	if k.rules, err = k.rulesOf(k.account, k.db.cfg.Rules); err != nil {
+		return err
+	}
+	if err := k.row(lifecycleWaits, []any{k.account}, &k.lifecycle); err != nil {
 		return err
 	}
 	for _, state := range []openmail.State{openmail.StateArmed, openmail.StatePosting} {
@@ -176,21 +180,28 @@ func (k *claiming) take(state openmail.State, limit int, kind delivery.Kind) err
 	if limit <= 0 {
 		return nil
 	}
-	rows, err := k.query("select "+fullColumns+fullFrom+` where e.account_id = $1 and e.lane = $2 and e.state = $3 and e.due_at > 0 and e.due_at <= $4
-		order by e.due_at limit $5`+k.w.dialect.claimOf("e"), k.account, k.Lane.Inbox, string(state), micros(k.At), limit)
-	if err != nil {
-		return err
-	}
-	events, err := k.db.events(k.ctx, rows)
-	if err != nil {
-		return err
-	}
-	for _, e := range events {
-		if err := k.step(e, kind); err != nil {
-			return err
+	due := func(condition string) found {
+		return func(what string) (*sql.Rows, error) {
+			return k.query(what+` where e.account_id = $1 and e.lane = $2 and e.state = $3 and e.due_at > 0 and e.due_at <= $4`+condition+`
+				order by e.due_at limit $5`+k.w.dialect.claimOf("e"), k.account, k.Lane.Inbox, string(state), micros(k.At), limit)
 		}
 	}
-	return nil
+	if k.lifecycle { // these first: there are few, and all that comes in would keep them back
+		events, err := lifecycles(due(" and e.message_id = ''"))
+		if err := k.steps(events, kind, err); err != nil {
+			return err
+		}
+		limit -= len(events)
+	}
+	events, err := k.db.received(k.ctx, due(""))
+	return k.steps(events, kind, err)
+}
+
+func (k *claiming) steps(events []openmail.Event, kind delivery.Kind, err error) error {
+	for i := 0; i < len(events) && err == nil; i++ {
+		err = k.step(events[i], kind)
+	}
+	return err
 }
 
 func (k *claiming) step(e openmail.Event, kind delivery.Kind) error {
@@ -504,13 +515,15 @@ func (db *DB) overdueIn(ctx context.Context, scope openmail.Scope, l dispatch.La
 // match a filter, to be changed, until their payloads fill a page.
 func (db *DB) locked(ctx context.Context, t *tx, scope openmail.Scope, f dispatch.Filter, at []openmail.Position) (all []openmail.Event, err error) {
 	for size := 0; len(at) > 0 && size < maxPage; at = at[1:] {
-		q := newQuery("select " + fullColumns + fullFrom + " where e.account_id = ").arg(scope.Account).and(" and e.seq = ").arg(int64(at[0])).
-			inLog(scope).filtered(f).and(t.w.dialect.lockOf("e"))
-		rows, err := t.query(q.text(), q.args...)
-		if err != nil {
-			return nil, err
+		found := func(what string) (*sql.Rows, error) {
+			q := newQuery(what + " where e.account_id = ").arg(scope.Account).and(" and e.seq = ").arg(int64(at[0])).
+				inLog(scope).filtered(f).and(t.w.dialect.lockOf("e"))
+			return t.query(q.text(), q.args...)
 		}
-		one, err := db.events(ctx, rows)
+		one, err := db.received(ctx, found)
+		if err == nil && len(one) == 0 {
+			one, err = lifecycles(found)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -264,13 +264,17 @@ func (w *filing) insertEvent(t *tx, m openmail.Message, id string) (openmail.Eve
 	}
 	route := delivery.Route{Socket: w.Listening != nil && w.Listening(e.Account, e.Inbox, e.Type), Webhook: webhook}
 	e.Delivery = rules.Born(w.At, route)
+	return e, t.insertEvent(e)
+}
+
+func (t *tx) insertEvent(e openmail.Event) error {
 	d := e.Delivery
-	_, err = t.exec(`insert into event (account_id, seq, id, type, pod_id, inbox_id, thread_id, message_id, occurred_at,
+	_, err := t.exec(`insert into event (account_id, seq, id, type, pod_id, inbox_id, thread_id, message_id, occurred_at,
 		lane, state, reason, channel, attempts, posts, due_at, delivered_at)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
 		e.Account, int64(e.Position), e.ID, string(e.Type), e.Pod, e.Inbox, e.Thread, e.Message, micros(e.OccurredAt),
 		e.Lane, string(d.State), string(d.Reason), string(d.Channel), d.Attempts, d.Posts, micros(d.Due), micros(d.DeliveredAt))
-	return e, err
+	return err
 }
 
 // takePosition gives an event the next place in its account's log and names its

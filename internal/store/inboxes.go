@@ -12,17 +12,21 @@ import (
 
 const (
 	inboxColumns = "i.id, i.account_id, i.pod_id, i.domain_id, i.address, i.display_name, i.external_id, i.created_at"
-	// selectInbox reads an inbox with its webhook, selectBareInbox without.
-	selectInbox     = "select " + inboxColumns + ", coalesce(w.id, ''), coalesce(w.url, ''), coalesce(w.enabled, 0), coalesce(w.disabled_reason, '')" + inboxFrom
-	selectBareInbox = "select " + inboxColumns + ", '', '', 0, '' from inbox i"
-	inboxFrom       = " from inbox i left join endpoint w on w.account_id = i.account_id and w.inbox_id = i.id"
+	// selectInbox reads an inbox with its webhook and what stops it from
+	// sending, selectBareInbox without either.
+	selectInbox     = "select " + inboxColumns + ", coalesce(w.id, ''), coalesce(w.url, ''), coalesce(w.enabled, 0), coalesce(w.disabled_reason, ''), " + stopColumns + inboxFrom
+	selectBareInbox = "select " + inboxColumns + ", '', '', 0, '', " + noStop + " from inbox i"
+	inboxFrom       = " from inbox i left join endpoint w on w.account_id = i.account_id and w.inbox_id = i.id" + stopOfInbox
 )
 
 func scanInbox(s scanner) (in openmail.Inbox, err error) {
 	var created int64
 	var w openmail.Endpoint
-	err = s.Scan(&in.ID, &in.Account, &in.Pod, &in.Domain, &in.Address, &in.DisplayName, &in.ExternalID, &created, &w.ID, &w.URL, &w.Enabled, &w.DisabledReason)
-	in.CreatedAt = moment(created)
+	var stop stopRow
+	err = s.Scan(append([]any{
+		&in.ID, &in.Account, &in.Pod, &in.Domain, &in.Address, &in.DisplayName, &in.ExternalID, &created, &w.ID, &w.URL, &w.Enabled, &w.DisabledReason,
+	}, stop.into()...)...)
+	in.CreatedAt, in.Suspension = moment(created), stop.suspension(in.Account)
 	if w.ID != "" {
 		w.Account, w.Inbox = in.Account, in.ID
 		in.Webhook = &w
@@ -183,6 +187,7 @@ func (db *DB) DeleteInbox(ctx context.Context, scope openmail.Scope, id string, 
 			"delete from quarantine where inbox_id = $1",
 			"delete from rule where level_id = $1",
 			"delete from policy where level_id = $1",
+			"delete from suspension where subject = $1",
 			"delete from inbox where id = $1").
 			then([]any{account, id}, "delete from endpoint where account_id = $1 and inbox_id = $2").
 			then([]any{micros(at), account, pod, id}, "update api_key set revoked_at = $1 where account_id = $2 and pod_id = $3 and inbox_id = $4 and revoked_at = 0").err

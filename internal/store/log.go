@@ -53,7 +53,19 @@ const fullColumns = eventColumns + ", " + messageColumns
 
 const fullFrom = " from event e join message m on m.id = e.message_id and m.trashed_at = 0"
 
-// events runs a select of fullColumns and returns the events with payloads. It
+// found runs what begins a select, with conditions of its own behind it.
+type found func(what string) (*sql.Rows, error)
+
+// received returns those of the events found that have a message, with payloads.
+func (db *DB) received(ctx context.Context, f found) ([]openmail.Event, error) {
+	rows, err := f("select " + fullColumns + fullFrom)
+	if err != nil {
+		return nil, err
+	}
+	return db.events(ctx, rows)
+}
+
+// events reads a select of fullColumns and returns the events with payloads. It
 // stops after about maxPage bytes of them.
 func (db *DB) events(ctx context.Context, rows *sql.Rows) ([]openmail.Event, error) {
 	all, messages, err := db.logged(ctx, rows)
@@ -167,19 +179,21 @@ func fresh(events []openmail.Event) bool {
 
 // Event implements dispatch.Journal.
 func (db *DB) Event(ctx context.Context, scope openmail.Scope, id string) (openmail.Event, error) {
-	q := newQuery("select " + fullColumns + fullFrom + " where e.id = ").arg(id).inLog(scope)
-	rows, err := db.query(ctx, q.text(), q.args...)
+	one := func(what string) (*sql.Rows, error) {
+		q := newQuery(what + " where e.id = ").arg(id).inLog(scope)
+		return db.query(ctx, q.text(), q.args...)
+	}
+	all, err := db.received(ctx, one)
+	if err == nil && len(all) == 0 {
+		all, err = lifecycles(one)
+	}
 	if err != nil {
 		return openmail.Event{}, fmt.Errorf("read the event: %w", err)
 	}
-	found, err := db.events(ctx, rows)
-	if err != nil {
-		return openmail.Event{}, fmt.Errorf("read the event: %w", err)
-	}
-	if len(found) == 0 {
+	if len(all) == 0 {
 		return openmail.Event{}, notFound("event")
 	}
-	return found[0], nil
+	return all[0], nil
 }
 
 // Events implements dispatch.Journal.

@@ -42,6 +42,9 @@ func (w *filing) accept(t *tx, scope openmail.Scope, a outgoing.Acceptance) (out
 	if first, known, err := t.takeSendKey(sent, m.Account, a); known || err != nil {
 		return first, err
 	}
+	if err := t.mayBeSent(m.Account, a.Pod, m.Inbox); err != nil {
+		return outgoing.Sent{}, err
+	}
 	if err := t.takeQuotas(a.Quotas); err != nil {
 		return outgoing.Sent{}, err
 	}

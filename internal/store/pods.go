@@ -9,12 +9,16 @@ import (
 	"openmail/internal/id"
 )
 
-const podColumns = "id, account_id, client_id, name, is_default, created_at"
+const (
+	podColumns = "p.id, p.account_id, p.client_id, p.name, p.is_default, p.created_at, " + stopColumns
+	podFrom    = " from pod p" + stopOfPod
+)
 
 func scanPod(s scanner) (p openmail.Pod, err error) {
 	var created int64
-	err = s.Scan(&p.ID, &p.Account, &p.ClientID, &p.Name, &p.IsDefault, &created)
-	p.CreatedAt = moment(created)
+	var stop stopRow
+	err = s.Scan(append([]any{&p.ID, &p.Account, &p.ClientID, &p.Name, &p.IsDefault, &created}, stop.into()...)...)
+	p.CreatedAt, p.Suspension = moment(created), stop.suspension(p.Account)
 	return p, err
 }
 
@@ -46,7 +50,7 @@ func (db *DB) CreatePod(ctx context.Context, scope openmail.Scope, p openmail.Po
 // Pod implements mailbox.Pods.
 func (db *DB) Pod(ctx context.Context, scope openmail.Scope, name string) (openmail.Pod, error) {
 	for _, q := range podQueries(name) {
-		q.inPod(scope, "account_id", "id", "")
+		q.inPod(scope, "p.account_id", "p.id", "")
 		rows, err := db.query(ctx, q.text(), q.args...)
 		if err != nil {
 			return openmail.Pod{}, fmt.Errorf("read the pod: %w", err)
@@ -66,24 +70,24 @@ func (db *DB) Pod(ctx context.Context, scope openmail.Scope, name string) (openm
 // wins over a clientId of the same text.
 func podQueries(name string) []*query {
 	by := func(column string, v any) *query {
-		return newQuery("select " + podColumns + " from pod where " + column + " = ").arg(v)
+		return newQuery("select " + podColumns + podFrom + " where " + column + " = ").arg(v)
 	}
 	if name == "" {
-		return []*query{by("is_default", 1)}
+		return []*query{by("p.is_default", 1)}
 	}
-	return []*query{by("id", name), by("client_id", name).and(" and client_id <> ''")}
+	return []*query{by("p.id", name), by("p.client_id", name).and(" and p.client_id <> ''")}
 }
 
 // Pods implements mailbox.Pods.
 func (db *DB) Pods(ctx context.Context, scope openmail.Scope, p openmail.Page) ([]openmail.Pod, int, error) {
 	where := func(q *query) *query {
-		return q.and(" from pod where 1 = 1").inPod(scope, "account_id", "id", "")
+		return q.and(" where 1 = 1").inPod(scope, "p.account_id", "p.id", "")
 	}
-	total, err := db.count(ctx, where(newQuery("select count(*)")))
+	total, err := db.count(ctx, where(newQuery("select count(*) from pod p")))
 	if err != nil {
 		return nil, 0, fmt.Errorf("count the pods: %w", err)
 	}
-	q := where(newQuery("select " + podColumns)).and(" order by is_default desc, id desc").page(p)
+	q := where(newQuery("select " + podColumns + podFrom)).and(" order by p.is_default desc, p.id desc").page(p)
 	rows, err := db.query(ctx, q.text(), q.args...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("list the pods: %w", err)
@@ -131,7 +135,7 @@ func (db *DB) DeletePod(ctx context.Context, scope openmail.Scope, pod string, a
 		if bound {
 			return openmail.Errorf(openmail.CodePodHasDomains, "The pod has domains: bind them to another pod, or delete them.")
 		}
-		return t.each([]any{pod}, "delete from pod where id = $1", "delete from rule where level_id = $1", "delete from policy where level_id = $1").
+		return t.each([]any{pod}, "delete from suspension where subject = $1", "delete from pod where id = $1", "delete from rule where level_id = $1", "delete from policy where level_id = $1").
 			then([]any{micros(at), account, pod}, "update api_key set revoked_at = $1 where account_id = $2 and pod_id = $3 and revoked_at = 0").err
 	}, scope.Account)
 }

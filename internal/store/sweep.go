@@ -152,8 +152,10 @@ func sweepGone(t *tx, before int64) (int64, error) {
 }
 
 func (t *tx) removeEvents(which string, args ...any) (int64, error) {
-	if _, err := t.exec("delete from attempt where event_id in ("+which+")", args...); err != nil {
-		return 0, err
+	for _, table := range []string{"attempt", "lifecycle"} {
+		if _, err := t.exec("delete from "+table+" where event_id in ("+which+")", args...); err != nil {
+			return 0, err
+		}
 	}
 	return t.exec("delete from event where id in ("+which+")", args...)
 }

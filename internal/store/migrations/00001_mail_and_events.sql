@@ -310,6 +310,7 @@ create unique index event_by_id on event (id);
 create index event_of_pod on event (pod_id, seq);
 create index event_waiting on event (account_id, lane, state, due_at) where due_at > 0;
 create index event_age on event (occurred_at);
+create index event_lifecycle on event (account_id, message_id, lane, state, due_at) where due_at > 0 and message_id = '';
 
 -- Where events stood in the log that went with their messages, for as long as
 -- they would have been kept.
@@ -396,6 +397,23 @@ create table suppression (
 ) /* WITHOUT_ROWID */;
 create index suppression_of_account on suppression (account_id, created_at);
 
+-- Who may not send: an inbox, a pod with all of its inboxes, or an account.
+create table suspension (
+  subject    text   not null primary key, -- the id
+  kind       text   not null,
+  account_id text   not null,
+  reason     text   not null,
+  since_at   bigint not null
+) /* WITHOUT_ROWID */;
+create index suspension_age on suspension (since_at);
+
+-- What the events say that have no message.
+create table lifecycle (
+  event_id      text not null primary key,
+  inbox_address text not null, -- '': it concerns a pod
+  reason        text not null  -- '': a suspension has ended
+) /* WITHOUT_ROWID */;
+
 -- What signs the mail of a domain. All keys of a domain are put together.
 create table dkim_key (
   domain      text   not null,
@@ -420,6 +438,8 @@ create index tally_age on tally (start_at);
 
 drop table tally;
 drop table dkim_key;
+drop table lifecycle;
+drop table suspension;
 drop table suppression;
 drop table send_key;
 drop table mail_lane;
