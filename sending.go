@@ -54,6 +54,6 @@ type Suppression struct {
 	Account   string
 	Address   string // in lower case
 	Type      SuppressionType
-	Reason    string // the answer that caused it
+	Reason    string // the answer, or the report, that caused it
 	CreatedAt time.Time
 }

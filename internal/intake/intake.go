@@ -146,17 +146,24 @@ func (in *Intake) take(ctx context.Context, env openmail.Envelope, raw []byte, a
 	return filed, extracting, nil
 }
 
-// copy is the mail as one inbox gets it. A report on a mail of its own is no
-// stranger's: no rule turns it away.
+// copy is the mail as one inbox gets it. A report that is proved to be on a mail
+// of ours is no stranger's: no rule turns it away.
 func (in *Intake) copy(ctx context.Context, j judgement, content openmail.Content, raw []byte, m openmail.Message) (Copy, error) {
 	bounce, err := in.bounce(ctx, raw, content, &m)
 	if err != nil {
 		return Copy{}, fmt.Errorf("look for what it reports on: %w", err)
 	}
-	if bounce != nil {
+	complaint, err := in.complaint(ctx, raw, content, &m)
+	if err != nil {
+		return Copy{}, fmt.Errorf("look for what it complains of: %w", err)
+	}
+	if bounce != nil || complaint != nil {
 		j = judgement{Verdict: openmail.Verdict{Admitted: true}}
 	}
-	c := Copy{Message: m, Event: id.At(openmail.PrefixEvent, m.CreatedAt), Verdict: j.Verdict, Expires: in.expiry(m.CreatedAt), Bounce: bounce}
+	c := Copy{
+		Message: m, Event: id.At(openmail.PrefixEvent, m.CreatedAt), Verdict: j.Verdict, Expires: in.expiry(m.CreatedAt),
+		Bounce: bounce, Complaint: complaint,
+	}
 	if !j.Admitted {
 		c.Refused = j.record(m)
 	}

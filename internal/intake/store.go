@@ -22,13 +22,17 @@ type Store interface {
 	// reverse-path, given in lower case; openmail.CodeNotFound.
 	SentFrom(ctx context.Context, scope openmail.Scope, returnPath string) (openmail.Message, error)
 
+	// SentAs returns the message, without bodies, that was sent with that
+	// Message-ID; openmail.CodeNotFound.
+	SentAs(ctx context.Context, scope openmail.Scope, rfcMessageID string) (openmail.Message, error)
+
 	// File writes one mail for all its inboxes in one transaction, on disk
 	// when it returns: for each copy that is admitted the body, the message,
 	// its thread, and its event, born by delivery.Rules; for each that is
 	// not, a quarantined mail with its record. What an inbox already has is not written
 	// again. Of a bounce, the recipients that it names among those of the
-	// message have failed, and are suppressed where NoSuchRecipient says so.
-	// All or nothing.
+	// message have failed, and are suppressed where NoSuchRecipient says so;
+	// who complains is suppressed. All or nothing.
 	File(ctx context.Context, f Filing) ([]Filed, error)
 }
 
@@ -69,6 +73,8 @@ type Copy struct {
 	Expires time.Time              // of a quarantined copy; zero: never
 	Refused *openmail.PolicyRecord // of a quarantined copy; nil: none is kept
 	Bounce  *Bounce                // what it reports of a mail of the inbox's; nil: nothing
+	// Complaint is what it complains of, also mail of others; nil: nothing.
+	Complaint *Complaint
 }
 
 // Filed is what became of one copy.

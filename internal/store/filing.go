@@ -129,6 +129,11 @@ func (w *filing) file(t *tx, c intake.Copy) (intake.Filed, error) {
 			return intake.Filed{}, fmt.Errorf("write the bounce: %w", err)
 		}
 	}
+	if c.Complaint != nil {
+		if err := t.complained(*c.Complaint, m.CreatedAt); err != nil {
+			return intake.Filed{}, fmt.Errorf("write the complaint: %w", err)
+		}
+	}
 	t.committed(func() { w.db.remember(e, m) })
 	return intake.Filed{
 		Account: m.Account, Inbox: m.Inbox, Message: m.ID, Thread: m.Thread,

@@ -495,7 +495,9 @@ func everySend(t *testing.T, db *DB, thread string) {
 	_, _, _ = db.QuotasLeft(ctx, scope, q), db.TakeQuotas(ctx, scope, q), db.GiveBackQuotas(ctx, scope, q)
 	_, _ = db.SentFrom(ctx, openmail.Scope{Account: "acc_1", Inbox: "inb_1"}, "jane+bounce.x@y")
 	fileOne(t, db, 2, func(*openmail.Message) {})
+	_, _ = db.SentAs(ctx, scope, "<msg_out@x>")
 	f := random(3, 100)
+	f.Copies[0].Complaint = &intake.Complaint{Account: "acc_1", Message: "msg_out", Recipients: []string{"a@b.c"}}
 	f.Copies[0].Bounce = &intake.Bounce{Message: "msg_out", Failed: []intake.Failure{{Recipients: []string{"a@b.c"}, Enhanced: "5.1.1"}}}
 	if _, err := db.File(ctx, f); err != nil {
 		t.Fatal(err)
