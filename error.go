@@ -44,6 +44,7 @@ const (
 	CodeNoMX               Code = "no_mx_records"
 	CodeTooLarge           Code = "too_large"
 	CodeRateLimit          Code = "rate_limit_exceeded"
+	CodeColdOutreach       Code = "cold_outreach_limit"
 	CodeExtractionFailed   Code = "extraction_failed"
 	CodeWebhookFailed      Code = "webhook_failed"
 	CodeStorageFull        Code = "storage_full"
@@ -94,6 +95,7 @@ func Codes() []CodeInfo {
 		{CodeNoMX, "No mail can reach the domain of a recipient: it does not exist, takes no mail, or has no server; `field` says which."},
 		{CodeTooLarge, "The request or the mail is larger than the limit."},
 		{CodeRateLimit, "Too many requests: wait for as long as Retry-After says."},
+		{CodeColdOutreach, "Too many people today who have never exchanged mail with the inbox; `scope` says whose limit it is (`inbox`, or `customer` for the account), `limit` how many, `resetsAt` when it begins anew."},
 		{CodeExtractionFailed, "No text can be read out of the attachment, or not now; the message says why."},
 		{CodeWebhookFailed, "The endpoint did not answer the test with 2xx."},
 		{CodeStorageFull, "The disk is full: nothing can be written until there is room."},

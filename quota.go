@@ -1,6 +1,9 @@
 package openmail
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Quota is how often something may be done in a stretch of time.
 type Quota struct {
@@ -9,6 +12,9 @@ type Quota struct {
 	Most        int
 	From, Until time.Time
 	Message     string // for whoever has spent it
+	Code        Code   // of its error; "": CodeRateLimit
+	Scope       string // what it limits, on the wire; "": the code says it all
+	Takes       int    // how many are done at once; 0: one
 }
 
 // PerMinute is a quota for the minute of the clock that at lies in.
@@ -28,5 +34,5 @@ func quota(name, of string, most int, at time.Time, length time.Duration, messag
 
 // Spent is the error for whoever has spent a quota.
 func (q Quota) Spent() *Error {
-	return &Error{Code: CodeRateLimit, Message: q.Message, Quota: &q}
+	return &Error{Code: cmp.Or(q.Code, CodeRateLimit), Message: q.Message, Quota: &q}
 }

@@ -9,6 +9,9 @@ type Error struct {
 	Field     string `json:"field,omitempty" doc:"The field at fault, where it is one"`
 	Type      string `json:"type,omitempty" doc:"Which kind of it, where the code has several"`
 	Recipient string `json:"recipient,omitempty" doc:"The address that a policy refused"`
+	Scope     string `json:"scope,omitempty" doc:"Whose limit is spent, where it is one of first contacts: inbox or customer, which is the account"`
+	Limit     int    `json:"limit,omitempty" doc:"That limit"`
+	ResetsAt  *Time  `json:"resetsAt,omitempty" doc:"When it begins anew"`
 	RequestID string `json:"requestId,omitempty" example:"req_01jdz3k8v5x2m9q4r7t6w1y0zc" doc:"Also in the header X-Request-Id; finds the request in the server's log"`
 }
 

@@ -42,6 +42,9 @@ func readError(resp *http.Response) *Error {
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxError))
 	if err == nil && json.Unmarshal(b, &body) == nil && body.Code != "" {
 		e.Err = &openmail.Error{Code: openmail.Code(body.Code), Message: body.Message, Field: body.Field, Type: body.Type, Recipient: body.Recipient}
+		if body.Scope != "" && body.ResetsAt != nil {
+			e.Err.Quota = &openmail.Quota{Code: e.Err.Code, Scope: body.Scope, Most: body.Limit, Until: body.ResetsAt.Time, Message: body.Message}
+		}
 		return e
 	}
 	if to, err := resp.Location(); err == nil {

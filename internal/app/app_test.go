@@ -250,7 +250,7 @@ func TestBadSettingsNameTheSettingAndWhatIsAllowed(t *testing.T) {
 		"OPENMAIL_HTTP": "8025", "OPENMAIL_DOMAIN": "jane@x", "OPENMAIL_PUBLIC_URL": "ftp://x", "OPENMAIL_DATABASE": "mysql://x",
 		"OPENMAIL_LIMITS": "maybe", "OPENMAIL_RECEIPT_DEADLINE": "1s", "OPENMAIL_LIMIT_SOCKETS": "-1", "OPENMAIL_RETAIN_EVENTS": "30 days", "OPENMAIL_LOG": "xml",
 		"OPENMAIL_RELAY": "smtp://me:s3cret@x/y", "OPENMAIL_SMTP_DNS": "127.0.0.1",
-		"OPENMAIL_SMTP_ALLOW": "10.0.0.0/99", "OPENMAIL_WEBHOOK_ALLOW": "10.0.0.0/99", "OPENMAIL_BELL": "nats://x", "OPENMAIL_BLOBS": "s3://x", "OPENMAIL_TLS_CERT": "only-one",
+		"OPENMAIL_LIMIT_COLD_ACCOUNT": "150,", "OPENMAIL_LIMIT_COLD_INBOX": "many", "OPENMAIL_SMTP_ALLOW": "10.0.0.0/99", "OPENMAIL_WEBHOOK_ALLOW": "10.0.0.0/99", "OPENMAIL_BELL": "nats://x", "OPENMAIL_BLOBS": "s3://x", "OPENMAIL_TLS_CERT": "only-one",
 	} {
 		_, _, err := app.Load(func(name string) string {
 			if name == env {

@@ -1,6 +1,8 @@
 package app_test
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"testing"
 
@@ -34,6 +36,40 @@ func TestLimitsOfSendingAreForPublicDomains(t *testing.T) {
 			// A minute that ends meanwhile begins anew: at most twice as many.
 			if n := sends(t, cl, inbox); n != c.sends && (n < c.sends || c.sends == 3) {
 				t.Errorf("%d mails were taken, want %d", n, c.sends)
+			}
+		})
+	}
+}
+
+func TestLimitsOfFirstContactsAreForPublicDomains(t *testing.T) {
+	for name, c := range map[string]struct {
+		env   map[string]string
+		taken int // until one is refused; 25 is none
+	}{
+		"at home":       {nil, 25},
+		"public":        {map[string]string{"OPENMAIL_DOMAIN": "mail.example"}, 20},
+		"of its own":    {map[string]string{"OPENMAIL_LIMIT_COLD_INBOX": "3"}, 3},
+		"of an account": {map[string]string{"OPENMAIL_LIMIT_COLD_ACCOUNT": "5,9"}, 5},
+		"lifted":        {map[string]string{"OPENMAIL_DOMAIN": "mail.example", "OPENMAIL_LIMIT_COLD_INBOX": "0", "OPENMAIL_LIMIT_COLD_ACCOUNT": "free"}, 25},
+		"lifted all":    {map[string]string{"OPENMAIL_DOMAIN": "mail.example", "OPENMAIL_LIMITS": "off"}, 25},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := map[string]string{"OPENMAIL_RELAY": "none", "OPENMAIL_LIMIT_SENDS_MINUTE": "0"}
+			maps.Copy(env, c.env)
+			s := serve(t, config(t, t.TempDir(), env))
+			cl := s.client(t, s.NewKey())
+			inbox, _ := create(t, cl)
+			taken := 0
+			for ; taken < 25; taken++ {
+				to := fmt.Sprintf("a%d@elsewhere.example", taken)
+				_, err := cl.Send(t.Context(), inbox, api.SendRequest{To: to, Subject: "x", Body: "y"}, "")
+				if e, ok := errors.AsType[*openmail.Error](err); ok && e.Code == openmail.CodeColdOutreach && e.Quota != nil && e.Quota.Scope != "" {
+					break
+				}
+				check(t, err)
+			}
+			if taken != c.taken {
+				t.Errorf("%d mails were taken, want %d", taken, c.taken)
 			}
 		})
 	}

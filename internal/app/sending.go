@@ -95,7 +95,11 @@ func (a *App) outgoing(inboxes outgoing.Inboxes) *outgoing.Outgoing {
 	return outgoing.New(outgoing.Config{
 		Inboxes: inboxes, Store: a.store, Rules: a.store, Quotas: a.store,
 		PerMinute: a.config.limit(a.config.SendsMinute, 10), PerDay: a.config.limit(a.config.SendsDay, 200),
-		Signer: a.signer, Ours: a.ours, NoMail: a.noMail, Relayed: a.transport != nil, Wake: a.carrier.Wake,
+		Cold: outgoing.Cold{
+			Inbox: a.config.limit(a.config.ColdInbox, 20), NewAccount: a.config.limit(a.config.ColdNew, 150), Account: a.config.limit(a.config.Cold, 500),
+		},
+		Contacts: a.store,
+		Signer:   a.signer, Ours: a.ours, NoMail: a.noMail, Relayed: a.transport != nil, Wake: a.carrier.Wake,
 		MaxBytes: a.config.MaxMail, NeedKey: a.config.NeedSendKey,
 	})
 }

@@ -53,6 +53,8 @@ type Config struct {
 	SendsDay          int
 	InboxesDay        int
 	MaxInboxes        int
+	ColdInbox         int // as SendsMinute, and so are the next two
+	ColdNew, Cold     int
 	DomainsDay        int
 	Origins           []string
 	InlineAttachments bool
@@ -119,6 +121,8 @@ func Settings() []Setting {
 		{Env: "OPENMAIL_LIMIT_REQUESTS", Default: "1000", Meaning: "REST requests of an account in a minute; 0: any number", set: number(func(c *Config, n int) { c.RequestLimit = n }, 0, 1e9)},
 		{Env: "OPENMAIL_LIMIT_SENDS_MINUTE", Default: "", Meaning: "mails that an inbox sends in a minute; 0: any number; empty: 10, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.SendsMinute })},
 		{Env: "OPENMAIL_LIMIT_SENDS_DAY", Default: "", Meaning: "mails that an inbox sends in a day (UTC); 0: any number; empty: 200, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.SendsDay })},
+		{Env: "OPENMAIL_LIMIT_COLD_INBOX", Default: "", Meaning: "people who never exchanged mail with an inbox and get one from it in a day (UTC), in its first 30 days; 0: any number; empty: 20, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.ColdInbox })},
+		{Env: "OPENMAIL_LIMIT_COLD_ACCOUNT", Default: "", Meaning: "the same for all inboxes of an account: free (30 in its first 30 days, then 100), developer (150, then 500), launch (500, then 2000), two numbers such as 150,500, or one; 0: any number; empty: developer, on a .localhost domain any number", set: coldAccount},
 		{Env: "OPENMAIL_LIMIT_INBOXES_DAY", Default: "", Meaning: "inboxes that an account creates in a day (UTC); 0: any number; empty: 100, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.InboxesDay })},
 		{Env: "OPENMAIL_LIMIT_INBOXES", Default: "0", Meaning: "inboxes that an account may have; 0: any number", set: number(func(c *Config, n int) { c.MaxInboxes = n }, 0, 1e9)},
 		{Env: "OPENMAIL_LIMIT_DOMAINS_DAY", Default: "", Meaning: "domains that an account adds in a day (UTC); 0: any number; empty: 100, on a .localhost domain any number", set: byDomain(func(c *Config) *int { return &c.DomainsDay })},
@@ -275,6 +279,28 @@ func byDomain(field func(*Config) *int) func(*Config, string) error {
 		}
 		return number(func(c *Config, n int) { *field(c) = n }, 0, 1e9)(c, v)
 	}
+}
+
+// coldPlans are the contract's limits of first contacts, of new accounts and of
+// others.
+func coldPlans() map[string]string {
+	return map[string]string{"free": "30,100", "developer": "150,500", "launch": "500,2000"}
+}
+
+func coldAccount(c *Config, v string) error {
+	if plan, ok := coldPlans()[v]; ok {
+		v = plan
+	}
+	first, then, two := strings.Cut(v, ",")
+	if !two {
+		then = first
+	}
+	for field, text := range map[*int]string{&c.ColdNew: first, &c.Cold: then} {
+		if err := byDomain(func(*Config) *int { return field })(c, strings.TrimSpace(text)); err != nil || two && text == "" {
+			return fmt.Errorf("%q is neither free, developer, launch nor one or two numbers, such as 150,500", v)
+		}
+	}
+	return nil
 }
 
 // limit is what a setting made by byDomain comes to; 0 for none.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -42,6 +43,7 @@ var failures = map[string][]openmail.Code{
 	"sendEmail": {
 		openmail.CodeMissingKey, openmail.CodeUnsupportedField, openmail.CodeIdempotency, openmail.CodeSuppressed,
 		openmail.CodeNoMX, openmail.CodeNotPermitted, openmail.CodeBanned, openmail.CodeSuspended,
+		openmail.CodeColdOutreach,
 	},
 	"getAttachmentText": {openmail.CodeExtractionFailed},
 
@@ -157,6 +159,8 @@ func sample(code openmail.Code) api.Error {
 		e.Field, e.Type = "to", string(openmail.SuppressedBounce)
 	case openmail.CodeNotPermitted:
 		e.Field, e.Type, e.Recipient = "cc", openmail.ReasonUnknown, "eve@evil.example"
+	case openmail.CodeColdOutreach:
+		e.Scope, e.Limit, e.ResetsAt = "inbox", 20, &api.Time{Time: time.Date(2026, 2, 25, 0, 0, 0, 0, time.UTC)}
 	case openmail.CodeSuspended:
 		e.Type = string(openmail.SuspendedBounces)
 	case openmail.CodeUnsupportedField:

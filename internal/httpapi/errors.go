@@ -51,6 +51,7 @@ var statuses = map[openmail.Code]int{
 	openmail.CodeSuppressed:         http.StatusUnprocessableEntity,
 	openmail.CodeNoMX:               http.StatusUnprocessableEntity,
 	openmail.CodeRateLimit:          http.StatusTooManyRequests,
+	openmail.CodeColdOutreach:       http.StatusTooManyRequests,
 	openmail.CodeInternal:           http.StatusInternalServerError,
 	openmail.CodeWebhookFailed:      http.StatusBadGateway,
 	openmail.CodeUnavailable:        http.StatusServiceUnavailable,
@@ -93,7 +94,12 @@ func (x *exchange) problem(err error) (int, api.Error) {
 	case status == http.StatusTooManyRequests && x.Header().Get("Retry-After") == "":
 		x.Header().Set("Retry-After", "1")
 	}
-	return status, api.Error{Code: string(e.Code), Message: e.Message, Field: e.Field, Type: e.Type, Recipient: e.Recipient, RequestID: x.id}
+	out := api.Error{Code: string(e.Code), Message: e.Message, Field: e.Field, Type: e.Type, Recipient: e.Recipient, RequestID: x.id}
+	if q := e.Quota; q != nil && q.Scope != "" {
+		resets := at(q.Until)
+		out.Scope, out.Limit, out.ResetsAt = q.Scope, q.Most, &resets
+	}
+	return status, out
 }
 
 // spent tells when a quota begins anew.

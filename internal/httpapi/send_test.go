@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"openmail/api"
 	"openmail/internal/httpapi"
 	"openmail/internal/outgoing"
+	"openmail/internal/store"
 )
 
 // field is a part of a form; one with a filename is a file.
@@ -239,6 +241,38 @@ func TestASpentQuotaSaysWhenItBeginsAnew(t *testing.T) {
 	}
 	if h := got.header; h.Get("Retry-After") != "90" || h.Get("X-RateLimit-Limit") != "10" || h.Get("X-RateLimit-Remaining") != "0" || h.Get("X-RateLimit-Reset") == "" {
 		t.Errorf("header %v", h)
+	}
+}
+
+func TestTooManyFirstContactsAreAnsweredWithTheirLimit(t *testing.T) {
+	ours := func(context.Context, string) (bool, error) { return true, nil }
+	var db *store.DB
+	w := newWorld(t, func(c *httpapi.Config) {
+		db = c.Journal.(*store.DB)
+		c.Sender = outgoing.New(outgoing.Config{
+			Inboxes: db, Store: db, Rules: db, Quotas: db, Ours: ours, Wake: func(string) {}, MaxBytes: 1 << 20,
+			Cold: outgoing.Cold{Inbox: 1, NewAccount: 2}, Contacts: db,
+		})
+	})
+	for _, c := range []struct {
+		scope string
+		limit int
+	}{{"inbox", 1}, {"customer", 2}} {
+		path := "/v1/inboxes/" + w.inbox(c.scope).ID + "/send"
+		want[api.Sent](w, 200, http.MethodPost, path, api.SendRequest{To: c.scope + "1@b.example", Subject: "Hello", Body: "Hi."})
+		if c.scope == "customer" {
+			path = "/v1/inboxes/" + w.inbox("third").ID + "/send"
+		}
+		got := w.do(http.MethodPost, path, w.token, api.SendRequest{To: c.scope + "2@b.example", Subject: "Hello", Body: "Hi."})
+		var e api.Error
+		if err := json.Unmarshal(got.body, &e); err != nil || got.status != 429 || e.Code != "cold_outreach_limit" || e.Scope != c.scope || e.Limit != c.limit {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+		midnight := time.Now().UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
+		wait, err := strconv.Atoi(got.header.Get("Retry-After"))
+		if err != nil || e.ResetsAt == nil || !e.ResetsAt.Equal(midnight) || time.Until(midnight)-time.Duration(wait)*time.Second > time.Minute {
+			t.Errorf("it begins anew at %v, in %d s: %v", e.ResetsAt, wait, err)
+		}
 	}
 }
 

@@ -26,6 +26,9 @@ type Config struct {
 	// PerMinute and PerDay are how many mails an inbox may send in a minute
 	// of the clock and a day in UTC; 0: any number.
 	PerMinute, PerDay int
+	// Cold are the limits of first contacts; the zero Cold: none.
+	Cold     Cold
+	Contacts Contacts // needed with Cold
 	// Signer signs what is sent; nil: nothing is signed.
 	Signer Signer
 	// Ours reports whether mail to a domain stays on this server.
@@ -55,7 +58,7 @@ func New(c Config) *Outgoing { return &Outgoing{c} }
 // disk and on its way, and is not sent again for the same idempotency key. The
 // errors are openmail.CodeBadRequest, CodeMissingKey, CodeTooLarge,
 // CodeForbidden, CodeNotFound, CodeIdempotency, CodeBanned, CodeSuspended,
-// CodeNotPermitted, CodeSuppressed, CodeNoMX, CodeRateLimit.
+// CodeNotPermitted, CodeSuppressed, CodeNoMX, CodeRateLimit, CodeColdOutreach.
 func (o *Outgoing) Send(ctx context.Context, scope openmail.Scope, r Request) (Sent, error) {
 	if err := o.need(ctx, scope, r.Inbox); err != nil {
 		return Sent{}, err
@@ -110,6 +113,9 @@ func (o *Outgoing) first(ctx context.Context, scope openmail.Scope, l letter, ha
 		return Sent{}, err
 	}
 	a.Quotas = quotas
+	if err := o.meet(ctx, scope, d, &a); err != nil {
+		return Sent{}, err
+	}
 	a.Key, a.Hash, a.KeyAfter = l.Key, hash, now.Add(-keyLife)
 	return o.accept(ctx, scope, a)
 }

@@ -26,8 +26,10 @@ type Store interface {
 	// recipient, and what the idempotency key stands for. Where the key
 	// stands for something already, since KeyAfter, nothing is written and
 	// that is returned, whatever else; else the error is that of a suspension
-	// that concerns its inbox, or one of each quota is counted, and the error
-	// is that of the one that is spent. All or nothing.
+	// that concerns its inbox, or one of each quota is counted, and of each of
+	// Cold as many as there are Contacts that the inbox has not noted and that
+	// are no inboxes of its account, which are noted by it; the error is that
+	// of the one that is spent. All or nothing.
 	AcceptMail(ctx context.Context, scope openmail.Scope, a Acceptance) (Sent, error)
 }
 
@@ -112,6 +114,10 @@ type Acceptance struct {
 	Digest  [32]byte // SHA-256 of Raw
 	Queued  []Queued
 	Quotas  []openmail.Quota // the send counts in each
+	// Cold are the quotas of first contacts; none: there is no limit to them,
+	// and nobody is noted. Contacts are those that may be one, in lower case.
+	Cold     []openmail.Quota
+	Contacts []string
 
 	Key      string   // "": none
 	Hash     [32]byte // of the request

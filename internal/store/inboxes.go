@@ -170,6 +170,9 @@ func (db *DB) DeleteInbox(ctx context.Context, scope openmail.Scope, id string, 
 			return fmt.Errorf("empty the inbox: %w", err)
 		}
 	}
+	if err := db.forgetContacts(ctx, in); err != nil {
+		return fmt.Errorf("empty the inbox: %w", err)
+	}
 	return db.w.write(ctx, func(t *tx) error {
 		var account, pod string
 		q := newQuery("select account_id, pod_id from inbox where id = ").arg(id).inPod(scope, "account_id", "pod_id", "id")
@@ -188,6 +191,8 @@ func (db *DB) DeleteInbox(ctx context.Context, scope openmail.Scope, id string, 
 			"delete from rule where level_id = $1",
 			"delete from policy where level_id = $1",
 			"delete from suspension where subject = $1",
+			"delete from contact where inbox_id = $1",
+			"delete from acquaintance where inbox_id = $1",
 			"delete from inbox where id = $1").
 			then([]any{account, id}, "delete from endpoint where account_id = $1 and inbox_id = $2").
 			then([]any{micros(at), account, pod, id}, "update api_key set revoked_at = $1 where account_id = $2 and pod_id = $3 and inbox_id = $4 and revoked_at = 0").err

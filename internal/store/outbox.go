@@ -48,6 +48,9 @@ func (w *filing) accept(t *tx, scope openmail.Scope, a outgoing.Acceptance) (out
 	if err := t.takeQuotas(a.Quotas); err != nil {
 		return outgoing.Sent{}, err
 	}
+	if err := t.meet(a); err != nil {
+		return outgoing.Sent{}, err
+	}
 	var err error
 	if m.Thread, err = t.threadOfSent(scope, m, a.Reply); err != nil {
 		return outgoing.Sent{}, err

@@ -35,9 +35,13 @@ func (db *DB) TakeQuotas(ctx context.Context, _ openmail.Scope, quotas []openmai
 
 func (t *tx) takeQuotas(quotas []openmail.Quota) error {
 	for _, q := range quotas {
+		takes := max(q.Takes, 1)
+		if takes > q.Most {
+			return q.Spent()
+		}
 		// Nothing is added where the quota is spent, and then no row has changed.
-		err := t.must(q.Spent(), `insert into tally (name, subject, start_at, n) values ($1, $2, $3, 1)
-			on conflict (name, subject, start_at) do update set n = tally.n + 1 where tally.n < $4`, q.Name, q.Of, micros(q.From), q.Most)
+		err := t.must(q.Spent(), `insert into tally (name, subject, start_at, n) values ($1, $2, $3, $5)
+			on conflict (name, subject, start_at) do update set n = tally.n + $5 where tally.n + $5 <= $4`, q.Name, q.Of, micros(q.From), q.Most, takes)
 		if err != nil {
 			return err
 		}

@@ -397,6 +397,19 @@ create table suppression (
 ) /* WITHOUT_ROWID */;
 create index suppression_of_account on suppression (account_id, created_at);
 
+-- With whom an inbox has exchanged mail, where first contacts are limited.
+create table contact (
+  inbox_id text not null,
+  address  text not null, -- in lower case
+  primary key (inbox_id, address)
+) /* WITHOUT_ROWID */;
+
+-- How far the messages of an inbox were read for its contacts.
+create table acquaintance (
+  inbox_id text   not null primary key,
+  upto     bigint not null -- when the newest of them was made
+) /* WITHOUT_ROWID */;
+
 -- Who may not send: an inbox, a pod with all of its inboxes, or an account.
 create table suspension (
   subject    text   not null primary key, -- the id
@@ -439,6 +452,8 @@ create index tally_age on tally (start_at);
 drop table tally;
 drop table dkim_key;
 drop table lifecycle;
+drop table acquaintance;
+drop table contact;
 drop table suspension;
 drop table suppression;
 drop table send_key;
