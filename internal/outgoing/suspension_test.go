@@ -22,6 +22,7 @@ func TestASuspensionIsAnsweredInTheOrderOfTheContract(t *testing.T) {
 	first := w.send(before)
 	_, err := o.Suspend(t.Context(), openmail.SuspendedInbox, w.jane.ID, openmail.SuspendedBounces)
 	check(t, err)
+	w.policy(openmail.Outbound, openmail.ModeAllowlist)
 	// What was answered before is answered again; what is not there is not
 	// there; the rest of what is wrong is not looked at.
 	if again := w.send(before); again.Message != first.Message || !again.Replayed {
@@ -44,6 +45,8 @@ func TestASuspensionIsAnsweredInTheOrderOfTheContract(t *testing.T) {
 		_, err := o.Reactivate(t.Context(), kind, name)
 		check(t, err)
 	}
+	w.refused(openmail.CodeNotPermitted, "to", w.letter("a@other.test"))
+	w.policy(openmail.Outbound, openmail.ModeNone)
 	w.send(w.letter("a@other.test"))
 	if len(*told) != 2 { // the account's are told to nobody
 		t.Errorf("the dispatcher was told of %v", *told)
