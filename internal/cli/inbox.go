@@ -66,7 +66,7 @@ func (s *session) inboxNamed(ctx context.Context, name string) (string, error) {
 func (c *cli) inboxCommands() *cobra.Command {
 	return c.group(
 		"inbox", "Make, list and remove inboxes",
-		c.inboxList(), c.inboxCreate(), c.inboxGet(), c.inboxUpdate(), c.inboxDelete(), c.inboxWebhookCommands(), c.keyCommands(inboxKeys),
+		c.inboxList(), c.inboxCreate(), c.inboxSpawn(), c.inboxGet(), c.inboxUpdate(), c.inboxDelete(), c.inboxWebhookCommands(), c.keyCommands(inboxKeys),
 	)
 }
 
@@ -185,15 +185,12 @@ func (c *cli) inboxGet() *cobra.Command {
 }
 
 func (c *cli) inboxUpdate() *cobra.Command {
-	var name string
+	var name, webhook string
 	var cmd *cobra.Command
-	cmd = c.aboutInbox("update", "Change an inbox's name", func(ctx context.Context, s *session, id string) error {
-		if !cmd.Flags().Changed("display-name") {
-			return usage("nothing to change: give --display-name, with \"\" for none")
-		}
-		in := api.InboxUpdate{DisplayName: api.Optional[string]{Set: true}}
-		if name != "" {
-			in.DisplayName.Value = &name
+	cmd = c.aboutInbox("update", "Change an inbox's name or webhook", func(ctx context.Context, s *session, id string) error {
+		in := api.InboxUpdate{DisplayName: given(cmd, "display-name", &name), WebhookURL: given(cmd, "webhook-url", &webhook)}
+		if in == (api.InboxUpdate{}) {
+			return usage("nothing to change: give --display-name or --webhook-url, with \"\" for none")
 		}
 		inbox, err := s.client.UpdateInbox(ctx, id, in)
 		if err != nil {
@@ -202,6 +199,7 @@ func (c *cli) inboxUpdate() *cobra.Command {
 		return show(s.out, inbox, s.out.inbox)
 	})
 	cmd.Flags().StringVar(&name, "display-name", "", "the name beside the address; \"\" for none")
+	cmd.Flags().StringVar(&webhook, "webhook-url", "", "where its events are posted; \"\" for the account's webhook")
 	return cmd
 }
 

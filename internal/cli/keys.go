@@ -37,6 +37,9 @@ func (o *owner) flags(cmd *cobra.Command, k kind) {
 	if k != podKeys {
 		cmd.Flags().StringVar(&o.inbox, "inbox-id", "", "the inbox that the keys reach, by id or address")
 	}
+	if k == inboxKeys {
+		cmd.Flags().StringVar(&o.inbox, "id", "", "another name of --inbox-id")
+	}
 }
 
 // take lets an argument name what a command of that kind is about.
