@@ -62,6 +62,9 @@ type State struct {
 	// even if no event comes before the program ends. It is "" while the
 	// account has had no event.
 	ResumeID string
+	// Empty, of StateConnected, says that the account has had no event: then it
+	// is ListenOptions.FromStart that misses nothing from here on.
+	Empty bool
 }
 
 // String says the state as a person would.

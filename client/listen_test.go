@@ -143,6 +143,22 @@ func TestListenMissesNothingBetweenAnEmptyLogAndItsSubscription(t *testing.T) {
 	})
 }
 
+func TestListenTellsAnEmptyLogFromNoneAtAll(t *testing.T) {
+	for name, noLog := range map[string]bool{"an empty log": false, "no list of events": true} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func() *stream { s := newStream(0); s.noLog = noLog; return s }, func(t *testing.T, s *stream, c *client.Client) {
+				o := client.ListenOptions{OnState: func(st client.State) {
+					if st.ResumeID != "" || st.Empty == noLog {
+						t.Errorf("connected after %q, empty %t", st.ResumeID, st.Empty)
+					}
+					s.add("inb_1", "message.received")
+				}}
+				listen(t, c, o, 1)
+			})
+		})
+	}
+}
+
 func TestListenWithoutAnEventListResumesFromItsFirstEvent(t *testing.T) {
 	inBubble(t, func() *stream { s := newStream(0); s.noLog, s.cut = true, 1; return s }, func(t *testing.T, s *stream, c *client.Client) {
 		var once sync.Once

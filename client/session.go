@@ -60,7 +60,7 @@ func (s *session) onSubscribed(ctx context.Context) error {
 	}
 	s.failures = 0
 	s.renew()
-	s.tell(State{Kind: StateConnected, ResumeID: s.position})
+	s.tell(State{Kind: StateConnected, ResumeID: s.position, Empty: s.position == "" && !s.noLog})
 	return nil
 }
 

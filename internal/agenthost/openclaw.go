@@ -65,6 +65,16 @@ func (c *Config) Bytes() []byte {
 	return out.Bytes()
 }
 
+// Has reports whether there is a mailbox already.
+func (c *Config) Has() bool {
+	skills, err := c.root.object("skills")
+	if err != nil {
+		return false
+	}
+	entries, err := skills.object("entries")
+	return err == nil && entries.at(skillName) >= 0
+}
+
 // Hook is where the gateway takes events.
 type Hook struct {
 	URL, Token string

@@ -51,11 +51,18 @@ func (set settings) bridgeState() string {
 	return cmp.Or(set.env("OPENMAIL_BRIDGE_STATE_PATH"), filepath.Join(filepath.Dir(set.path), "bridge.json"))
 }
 
+// heldError is the error of a lock that another process holds.
+type heldError struct{ pid, advice string }
+
+func (e *heldError) Error() string {
+	return fmt.Sprintf("another bridge runs already (process %s): %s", e.pid, e.advice)
+}
+
 func lockPath(state string) string { return filepath.Join(filepath.Dir(state), "bridge.lock") }
 
 func (s *session) bridge(ctx context.Context, flags bridgeFlags) error {
 	s.path = cmp.Or(flags.state, s.bridgeState())
-	lock, err := takeLock(lockPath(s.path))
+	lock, err := takeLock(ctx, lockPath(s.path))
 	if err != nil {
 		return err
 	}
@@ -63,15 +70,15 @@ func (s *session) bridge(ctx context.Context, flags bridgeFlags) error {
 	if s.state, err = readState(s.path); err != nil {
 		return err
 	}
-	h, err := newHook(cmp.Or(flags.url, s.env("OPENCLAW_HOOK_URL"), defaultHook), cmp.Or(flags.token, s.env("OPENCLAW_HOOK_TOKEN")))
+	h, err := s.hookOf(flags)
 	if err != nil {
 		return err
 	}
 	defer h.client.CloseIdleConnections()
-	h.tell = func(text string) { fmt.Fprintln(s.Stderr, oneLine(text)) }
 	o, err := s.listenOptions(ctx, listenFlags{
-		inboxes: orList(flags.inboxes, s.env("OPENMAIL_BRIDGE_INBOX_IDS")),
-		types:   orList(flags.types, s.env("OPENMAIL_BRIDGE_EVENT_TYPES")),
+		inboxes:   orList(flags.inboxes, s.env("OPENMAIL_BRIDGE_INBOX_IDS")),
+		types:     orList(flags.types, s.env("OPENMAIL_BRIDGE_EVENT_TYPES")),
+		fromStart: s.state.FromStart,
 	})
 	if err != nil {
 		return err
@@ -79,10 +86,42 @@ func (s *session) bridge(ctx context.Context, flags bridgeFlags) error {
 	save := saver{session: s}
 	o.OnState = func(st client.State) {
 		s.tellState(st)
-		save.anchor(st)
+		save.begin(st)
 	}
 	err = s.forward(ctx, o, h, &save)
 	return errors.Join(unlessInterrupted(ctx, err), save.flush())
+}
+
+// hookOf is where the bridge posts. A URL that only a file of the current folder
+// names has to be of this machine: the folder may be somebody else's repository.
+func (s *session) hookOf(flags bridgeFlags) (*hook, error) {
+	where := cmp.Or(flags.url, s.getenv("OPENCLAW_HOOK_URL"))
+	if theirs := s.dotenv["OPENCLAW_HOOK_URL"]; where == "" && theirs != "" && !isLocal(theirs) {
+		return nil, usage("the folder that you are in names the hook %s: give --hook-url, if your mail is to go there", theirs)
+	}
+	h, err := newHook(cmp.Or(where, s.dotenv["OPENCLAW_HOOK_URL"], defaultHook), cmp.Or(flags.token, s.env("OPENCLAW_HOOK_TOKEN")))
+	if err != nil {
+		return nil, err
+	}
+	h.tell = func(text string) { fmt.Fprintln(s.Stderr, oneLine(text)) }
+	return h, nil
+}
+
+// begin notes where a connection begins, at once: a bridge that is killed while
+// its first event is on the way would otherwise begin behind that. An error is
+// told only: the first event that is posted meets it again.
+func (v *saver) begin(st client.State) {
+	if st.Kind != client.StateConnected {
+		return
+	}
+	v.anchor(st)
+	err := v.flush()
+	if st.Empty && err == nil && !v.state.FromStart {
+		err = v.update(func(s *state) { s.FromStart = true })
+	}
+	if err != nil {
+		fmt.Fprintln(v.Stderr, oneLine(err.Error()))
+	}
 }
 
 func orList(list []string, env string) []string {
@@ -189,10 +228,20 @@ func (h *hook) post(ctx context.Context, body []byte) error {
 	switch {
 	case resp.StatusCode/100 == 2:
 		return nil
-	case resp.StatusCode >= 500, resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusRequestTimeout:
+	case passes(resp.StatusCode):
 		return fmt.Errorf("the hook answered %s", resp.Status)
 	}
 	return &refusal{resp.Status}
+}
+
+// passes reports whether another try may be answered otherwise. A gateway that
+// has not read its new configuration yet does not know the hook or its token.
+func passes(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return true
+	}
+	return status >= 500
 }
 
 // withoutURL leaves out the URL of a hook, which may hold a secret.

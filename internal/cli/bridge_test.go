@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -60,7 +62,7 @@ func deliver(ctx context.Context, a *answers) error {
 
 func TestAHookIsTriedAgainWithDoublingDelays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &answers{statuses: []int{0, 503, 429, 408, 500, 500, 500, 200}}
+		a := &answers{statuses: []int{0, 503, 429, 408, 401, 403, 404, 200}}
 		if err := deliver(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +87,7 @@ func TestAHookThatNeverAnswersEndsTheBridge(t *testing.T) {
 }
 
 func TestARefusalIsNotTriedAgain(t *testing.T) {
-	for _, status := range []int{301, 400, 401, 404, 410} {
+	for _, status := range []int{301, 400, 409, 410, 413, 422} {
 		a := &answers{statuses: []int{status}}
 		if err := deliver(t.Context(), a); err == nil || len(a.asked) != 1 {
 			t.Errorf("%d: %d tries, %v", status, len(a.asked), err)
@@ -107,15 +109,25 @@ func TestTheBridgeStopsWaitingWhenItIsInterrupted(t *testing.T) {
 
 func TestALockIsHeldOnce(t *testing.T) {
 	path := t.TempDir() + "/sub/bridge.lock"
-	first, err := takeLock(path)
+	if _, held := lockHolder(path); held {
+		t.Error("it is held before it was taken")
+	}
+	first, err := takeLock(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := takeLock(path); !errors.Is(err, errHeld) {
+	_, err = takeLock(t.Context(), path)
+	if held, ok := errors.AsType[*heldError](err); !ok || held.pid != strconv.Itoa(os.Getpid()) {
 		t.Errorf("held twice: %v", err)
 	}
+	if pid, held := lockHolder(path); !held || pid != os.Getpid() {
+		t.Errorf("held by %d, %t", pid, held)
+	}
 	first.release()
-	again, err := takeLock(path)
+	if _, held := lockHolder(path); held {
+		t.Error("it is held though it was released")
+	}
+	again, err := takeLock(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

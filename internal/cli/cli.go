@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,8 @@ type Options struct {
 	Getenv         func(string) string
 	// Home is where ~ is.
 	Home string
+	// GOOS is the system that setup prepares.
+	GOOS string
 	// Beside looks at the server on this machine that keeps its data in that
 	// folder, for doctor, and at whether port 25 is open on the way to the mail
 	// server of the domain probe, if there is one; nil: nobody does.
@@ -68,7 +71,7 @@ func New(o Options) *cobra.Command {
 	f.BoolVar(&c.json, "json", false, "print JSON as the server gave it")
 	f.BoolVar(&c.verbose, "verbose", false, "tell of every request on stderr")
 	root.AddCommand(
-		c.initCommand(), c.sendCommand(), c.statusCommand(), c.doctorCommand(), c.listenCommand(), c.wsCommands(),
+		c.setupCommand(), c.openclawCommands(), c.updateCommand(), c.initCommand(), c.sendCommand(), c.statusCommand(), c.doctorCommand(), c.listenCommand(), c.wsCommands(),
 		c.inboxCommands(), c.threadCommands(), c.messageCommands(), c.attachmentCommands(),
 		c.eventCommands(), c.webhookCommands(), c.policyCommands(), c.quarantineCommands(), c.suppressionCommands(),
 		c.podCommands(), c.domainCommands(), c.keyCommands(anyKeys), c.accountCommands(), c.usageCommand(), c.feedbackCommands(), c.adminCommands(),
@@ -91,6 +94,9 @@ func withDefaults(o Options) Options {
 	}
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
+	}
+	if o.GOOS == "" {
+		o.GOOS = runtime.GOOS
 	}
 	if o.Home == "" {
 		o.Home, _ = os.UserHomeDir() // "" is told of when it is needed

@@ -226,9 +226,7 @@ func (c *cli) initCommand() *cobra.Command {
 		}
 		if err := s.update(func(st *state) {
 			st.DefaultInboxID, st.DefaultInboxAddress = inbox.ID, inbox.Address
-			if s.source == fromFlag {
-				st.SavedAPIKey = s.key
-			}
+			s.saveKey(st)
 		}); err != nil {
 			return err
 		}

@@ -153,5 +153,5 @@ func (v *saver) flush() error {
 		return nil
 	}
 	v.dirty, v.written = false, time.Now()
-	return v.update(func(s *state) { s.LastEventID = v.at })
+	return v.update(func(s *state) { s.LastEventID, s.FromStart = v.at, false })
 }

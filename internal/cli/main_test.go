@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -14,8 +15,8 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(leakChecked{m}, map[string]func(){"openmail": func() {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-		status := cli.Execute(ctx, cli.New(cli.Options{Version: "1.2.3"}))
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		status := cli.Execute(ctx, cli.New(cli.Options{Version: "1.2.3", GOOS: os.Getenv("TEST_GOOS")}))
 		stop()
 		os.Exit(status)
 	}})
@@ -40,6 +41,7 @@ func (l leakChecked) Run() int {
 //	                         turn and writes what it got to the file hooked
 //	status n command...      runs a command that must exit with n
 //	waitpost text            waits until the hook gets a body with the text
+//	gateway file             has an openclaw.json name the hook's port
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -48,10 +50,11 @@ func TestScripts(t *testing.T) {
 			env.Setenv("OPENMAIL_API_KEY", "om_test")
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			env.Values[posts(nil)] = make(posts, 100)
+			env.Defer(func() { endBridge(env.WorkDir) })
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server": startServer, "hook": startHook, "status": exitsWith, "waitpost": waitPost,
+			"server": startServer, "hook": startHook, "status": exitsWith, "waitpost": waitPost, "gateway": gateway,
 		},
 	})
 }

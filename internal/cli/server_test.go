@@ -7,12 +7,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
@@ -186,7 +188,8 @@ func waitPost(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// startHook answers with each status in turn, and with the last one from then on.
+// startHook answers with each status in turn, and with the last one from then on;
+// with 0 not at all.
 func startHook(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: hook status...")
@@ -207,9 +210,46 @@ func startHook(ts *testscript.TestScript, neg bool, args []string) {
 		if len(args) > 1 {
 			args = args[1:]
 		}
-		w.WriteHeader(status)
 		got <- string(b)
+		if status == 0 {
+			<-r.Context().Done()
+			return
+		}
+		w.WriteHeader(status)
 	}))
 	ts.Setenv("HOOK_URL", listening.URL)
 	ts.Defer(listening.Close)
+}
+
+// gateway has an OpenClaw configuration name the hook's port as the gateway's.
+func gateway(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: gateway openclaw.json")
+	}
+	u, err := url.Parse(ts.Getenv("HOOK_URL"))
+	ts.Check(err)
+	path := ts.MkAbs(args[0])
+	b, err := os.ReadFile(path)
+	ts.Check(err)
+	ts.Check(os.WriteFile(path, []byte(strings.Replace(string(b), "{", `{"gateway": {"port": `+u.Port()+`}, `, 1)), 0o600))
+}
+
+// endBridge ends the bridge that a script which failed has left behind: the
+// process in its lock file, if that runs in the script's folder.
+func endBridge(work string) {
+	b, err := os.ReadFile(work + "/home/.openmail-cli/bridge.lock")
+	if err != nil {
+		return
+	}
+	pid := strings.TrimSpace(string(b))
+	if cwd, err := os.Readlink("/proc/" + pid + "/cwd"); err != nil || !strings.HasPrefix(cwd, work) {
+		return
+	}
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		return
+	}
+	if p, err := os.FindProcess(n); err == nil {
+		p.Signal(syscall.SIGTERM)
+	}
 }

@@ -51,6 +51,7 @@ type settings struct {
 	key    string
 	source source
 	path   string // of the state file
+	ours   bool   // the state file is the user's: no file of the current folder named it
 	data   string // the data folder of a server on this machine, if one is there
 	state  *state
 	getenv func(string) string // the process's environment
@@ -70,12 +71,15 @@ func (c *cli) resolve() (settings, error) {
 		return set, err
 	}
 	set.path = cmp.Or(c.statePath, set.env("OPENMAIL_STATE_PATH"), filepath.Join(c.Home, ".openmail-cli", "state.json"))
+	set.ours = c.statePath != "" || c.Getenv("OPENMAIL_STATE_PATH") != "" || set.dotenv["OPENMAIL_STATE_PATH"] == ""
 	if set.state, err = readState(set.path); err != nil {
 		return set, err
 	}
 	set.data = cmp.Or(set.env("OPENMAIL_DATA"), "openmail-data")
 	set.base, set.named = c.findBase(set, set.data)
-	set.key, set.source = c.findKey(set, set.data)
+	if set.key, set.source = c.findKey(set, set.data); set.source == fromFlag && set.foreign() && set.key != set.dotenv["OPENMAIL_API_KEY"] {
+		return set, usage("the folder that you are in names the server %s: give --base-url too, if it is to be shown the key of --api-key", set.base)
+	}
 	return set, nil
 }
 
@@ -86,6 +90,17 @@ func (c *cli) findBase(set settings, data string) (base string, named bool) {
 	return strings.TrimRight(cmp.Or(found, client.DefaultBaseURL), "/"), found == given
 }
 
+// foreign reports whether only a file of the current folder names the server,
+// and it is not this machine: the folder may be somebody else's repository.
+func (set settings) foreign() bool { return !set.named && !isLocal(set.base) }
+
+// saveKey remembers a key that was given, in a file that is the user's own.
+func (set settings) saveKey(st *state) {
+	if set.source == fromFlag && set.ours {
+		st.SavedAPIKey = set.key
+	}
+}
+
 // findKey finds the key for that server. One that a file of the current folder
 // names, which may have come with somebody else's repository, is shown the key
 // of that file and no other, unless it is this machine.
@@ -94,7 +109,7 @@ func (c *cli) findKey(set settings, data string) (string, source) {
 		return c.apiKey, fromFlag
 	}
 	local := isLocal(set.base)
-	if !set.named && !local {
+	if set.foreign() {
 		if key := set.dotenv["OPENMAIL_API_KEY"]; key != "" {
 			return key, fromEnv
 		}

@@ -17,6 +17,9 @@ type state struct {
 	DefaultInboxID      string `json:"defaultInboxId,omitempty"`
 	DefaultInboxAddress string `json:"defaultInboxAddress,omitempty"`
 	DefaultUsageMode    string `json:"defaultUsageMode,omitempty"`
+	// FromStart: there was no event yet when a bridge first connected, hence all
+	// that there are without a LastEventID are new.
+	FromStart bool `json:"fromStart,omitempty"`
 
 	others map[string]json.RawMessage
 }
@@ -59,7 +62,7 @@ func (s *state) write(path string) error {
 	for name, value := range s.others {
 		all[name] = value
 	}
-	for _, name := range []string{"savedApiKey", "lastEventId", "defaultInboxId", "defaultInboxAddress", "defaultUsageMode"} {
+	for _, name := range []string{"savedApiKey", "lastEventId", "defaultInboxId", "defaultInboxAddress", "defaultUsageMode", "fromStart"} {
 		delete(all, name) // an empty one is left out
 	}
 	if err := json.Unmarshal(known, &all); err != nil {

@@ -3,13 +3,12 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
-	"os"
-	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"openmail"
+	"openmail/internal/agenthost"
 )
 
 // status is what the command of that name prints with --json.
@@ -22,20 +21,21 @@ type status struct {
 
 type statusAPI struct {
 	BaseURL      string `json:"baseUrl"`
-	Health       string `json:"health"`       // ok, failed
-	APIKeySource source `json:"apiKeySource"` // flag, env, state, root-key, none
-	Auth         string `json:"auth"`         // ok, failed, missing
+	Health       string `json:"health"`       // ok, error
+	APIKeySource string `json:"apiKeySource"` // flag_or_env, state, root-key, missing
+	APIKeyFrom   source `json:"apiKeyFrom"`   // flag, env, state, root-key, none
+	Auth         string `json:"auth"`         // ok, error, skipped
 }
 
 type statusSetup struct {
-	UsageMode    *string         `json:"usageMode"`
+	UsageMode    string          `json:"usageMode"` // tool, notify, channel, unknown
 	OpenclawHome string          `json:"openclawHome"`
 	Files        map[string]bool `json:"files"` // whether each is there
 }
 
 type statusBridge struct {
-	Type   string `json:"type"`   // process
-	Status string `json:"status"` // running, stopped
+	Type   string `json:"type"`   // systemd, launchd, process
+	Status string `json:"status"` // running, stopped; of systemd what it calls it
 }
 
 func (c *cli) statusCommand() *cobra.Command {
@@ -55,64 +55,70 @@ func (c *cli) statusCommand() *cobra.Command {
 }
 
 func (s *session) status(ctx context.Context, home string) status {
-	st := status{API: statusAPI{BaseURL: s.base, APIKeySource: s.source}, Setup: s.setup(home), Bridge: s.bridgeStatus()}
+	st := status{API: statusAPI{BaseURL: s.base, APIKeySource: s.source.short(), APIKeyFrom: s.source}, Setup: s.setup(home), Bridge: s.bridgeStatus(ctx)}
 	_, err := s.client.Health(ctx)
-	st.API.Health = okOr(err, "failed")
-	switch {
-	case s.key == "":
-		st.API.Auth = "missing"
-	default:
+	st.API.Health = okOr(err)
+	st.API.Auth = "skipped"
+	if s.key != "" {
 		_, err := s.client.InboxPage(ctx, openmail.Page{Limit: 1})
-		st.API.Auth = okOr(err, "failed")
+		st.API.Auth = okOr(err)
 	}
 	st.OK = st.API.Health == "ok" && st.API.Auth == "ok"
 	return st
 }
 
-func okOr(err error, otherwise string) string {
+// short is the source in the words of other programs.
+func (s source) short() string {
+	switch s {
+	case fromFlag, fromEnv:
+		return "flag_or_env"
+	case fromNowhere:
+		return "missing"
+	}
+	return string(s)
+}
+
+func okOr(err error) string {
 	if err == nil {
 		return "ok"
 	}
-	return otherwise
+	return "error"
 }
 
 func (s *session) setup(home string) statusSetup {
-	home = cmp.Or(home, s.env("OPENCLAW_HOME"), filepath.Join(s.Home, ".openclaw"))
-	set := statusSetup{OpenclawHome: home, Files: map[string]bool{}}
-	if mode := cmp.Or(s.env("OPENMAIL_MODE"), s.state.DefaultUsageMode); mode != "" {
-		set.UsageMode = &mode
+	a := agent{home: s.openclawHome(home)}
+	return statusSetup{
+		UsageMode:    cmp.Or(s.env("OPENMAIL_MODE"), s.state.DefaultUsageMode, "unknown"),
+		OpenclawHome: a.home,
+		Files: map[string]bool{
+			"env": exists(a.envFile()), "skill": exists(a.skill()), "state": exists(s.path),
+			"systemdUnit": exists(s.unitPath()), "launchdPlist": exists(s.launchPath()),
+		},
 	}
-	for _, path := range []string{s.path, filepath.Join(home, "openmail.env"), filepath.Join(home, "skills", "openmail", "SKILL.md")} {
-		_, err := os.Stat(path)
-		set.Files[path] = err == nil
-	}
-	return set
 }
 
-// bridgeStatus finds out whether a bridge runs by trying to take its place.
-func (s *session) bridgeStatus() statusBridge {
-	st := statusBridge{Type: "process", Status: "stopped"}
-	path := lockPath(s.bridgeState())
-	if _, err := os.Stat(path); err != nil {
-		return st
-	}
-	lock, err := takeLock(path)
-	if errors.Is(err, errHeld) {
+// bridgeStatus tells who keeps a bridge running, and whether one runs.
+func (s *session) bridgeStatus(ctx context.Context) statusBridge {
+	st := statusBridge{Type: byProcess, Status: "stopped"}
+	if _, held := s.bridgeHolder(); held {
 		st.Status = "running"
 	}
-	if err == nil {
-		lock.release()
+	switch {
+	case s.GOOS == "darwin" && exists(s.launchPath()):
+		st.Type = byLaunchd
+	case s.GOOS == "linux" && exists(s.unitPath()):
+		st.Type = bySystemd
+		// It fails for all that is not active, and says what it is.
+		if word, _ := tool(ctx, "systemctl", "--user", "is-active", agenthost.UnitName); word != "" && !strings.ContainsAny(word, " \n") {
+			st.Status = word
+		}
 	}
 	return st
 }
 
 func (p printer) status(st status) error {
-	mode := "-"
-	if st.Setup.UsageMode != nil {
-		mode = *st.Setup.UsageMode
-	}
 	return p.pairs(
-		"server", st.API.BaseURL+", "+st.API.Health, "key", "from "+string(st.API.APIKeySource)+", "+st.API.Auth,
-		"mode", mode, "bridge", st.Bridge.Status,
+		"server", st.API.BaseURL+", "+st.API.Health, "key", "from "+string(st.API.APIKeyFrom)+", "+st.API.Auth,
+		"mode", st.Setup.UsageMode, "bridge", st.Bridge.Type+", "+st.Bridge.Status,
 	)
 }
