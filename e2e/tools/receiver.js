@@ -1,6 +1,6 @@
 // A webhook endpoint as the documentation of signatures has it. It answers with
-// the statuses given, one after the other, the last one for ever; it prints a
-// line for every post, and writes its own URL to the file given.
+// the statuses given, one after the other, the last one for ever, and with 0 not
+// at all; it prints a line for every post, and writes its own URL to the file given.
 //
 //   node receiver.js FILE SECRET-FILE STATUS…
 const crypto = require("crypto");
@@ -33,7 +33,7 @@ const server = http.createServer((request, response) => {
       // One example of the documentation signs the body as JavaScript writes it again.
       verifiedAgain: verify(secret, timestamp, JSON.stringify(body), signature),
     }));
-    response.writeHead(status).end(`answer ${status}`);
+    if (status) response.writeHead(status).end(`answer ${status}`);
   });
 });
 server.listen(0, "127.0.0.1", () => fs.writeFileSync(file, `http://127.0.0.1:${server.address().port}`));
