@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 )
@@ -22,56 +21,71 @@ const (
 	mappingName = "OpenMail"
 )
 
-// Config is openclaw.json. What it says beside a mailbox stays as it is.
-type Config struct{ root object }
-
-// ReadConfig reads it; nothing at all is an empty configuration. OpenClaw takes
-// comments and commas too many, which would be lost here: they are an error that
-// names the line.
-func ReadConfig(b []byte) (*Config, error) {
-	if len(bytes.TrimSpace(b)) == 0 {
-		return &Config{object{}}, nil
-	}
-	var whole json.RawMessage
-	in := json.NewDecoder(bytes.NewReader(b))
-	err := in.Decode(&whole)
-	if err == nil {
-		if _, end := in.Token(); !errors.Is(end, io.EOF) {
-			return nil, fmt.Errorf("something follows its end in line %d", lineOf(b, in.InputOffset()))
-		}
-	}
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return nil, fmt.Errorf("it is no plain JSON from line %d on (comments and commas too many would be lost): %w", lineOf(b, syntax.Offset), err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("it ends too early: %w", err)
-	}
-	root, err := parseObject(whole)
-	if err != nil {
-		return nil, fmt.Errorf("it %w", err)
-	}
-	return &Config{root}, nil
+// Config is openclaw.json, which is JSON5. What it says beside a mailbox stays as
+// it is, comments and spaces too.
+type Config struct {
+	before, after string // beside the object: spaces and comments
+	root          *container
 }
 
-func lineOf(b []byte, offset int64) int {
-	return 1 + bytes.Count(b[:min(int(offset), len(b))], []byte{'\n'})
+// ReadConfig reads it; nothing at all is an empty configuration. An error names
+// the line.
+func ReadConfig(b []byte) (*Config, error) {
+	if len(bytes.TrimSpace(b)) == 0 {
+		return &Config{"", "\n", &container{open: '{', tail: "\n"}}, nil
+	}
+	s := scanner{text: string(b)}
+	c, err := s.config()
+	if syntax, ok := errors.AsType[*syntaxError](err); ok {
+		return nil, fmt.Errorf("line %d: %w", 1+strings.Count(s.text[:min(syntax.at, len(s.text))], "\n"), err)
+	}
+	return c, err
+}
+
+func (s *scanner) config() (*Config, error) {
+	before, err := s.between()
+	if err != nil {
+		return nil, err
+	}
+	if s.peek() != '{' {
+		return nil, s.unexpected("a JSON object")
+	}
+	root, err := s.container(0)
+	if err != nil {
+		return nil, err
+	}
+	after, err := s.between()
+	if err != nil {
+		return nil, err
+	}
+	if s.at < len(s.text) {
+		return nil, s.unexpected("the end")
+	}
+	return &Config{before, after, root}, nil
 }
 
 // Bytes is the configuration as it is written.
 func (c *Config) Bytes() []byte {
-	var out bytes.Buffer
-	_ = json.Indent(&out, c.root.bytes(), "", "  ") // it was read, hence it is JSON
-	out.WriteByte('\n')
-	return out.Bytes()
+	return []byte(c.before + c.root.text() + c.after)
+}
+
+// changed is the configuration after a change; with an error there is none.
+func (c *Config) changed(change func(root *container) error) error {
+	root := c.root.clone()
+	if err := change(root); err != nil {
+		return err
+	}
+	c.root = root
+	return nil
 }
 
 // Has reports whether there is a mailbox already.
 func (c *Config) Has() bool {
-	skills, err := c.root.object("skills")
+	skills, err := c.root.inner("skills", '{')
 	if err != nil {
 		return false
 	}
-	entries, err := skills.object("entries")
+	entries, err := skills.inner("entries", '{')
 	return err == nil && entries.at(skillName) >= 0
 }
 
@@ -85,11 +99,11 @@ type Hook struct {
 // /hooks/openmail, and with which token: its own if it has one, else the one
 // that is given, else a new one.
 func (c *Config) Hook(path, token string) (Hook, error) {
-	hooks, err := c.root.object("hooks")
+	hooks, err := c.root.inner("hooks", '{')
 	if err != nil {
 		return Hook{}, err
 	}
-	below := strings.TrimRight(orElse(hooks.text("path"), defaultHooksPath), "/") + "/"
+	below := strings.TrimRight(orElse(hooks.says("path"), defaultHooksPath), "/") + "/"
 	mapping, ok := strings.CutPrefix(path, below)
 	if !ok || mapping == "" || strings.ContainsAny(mapping, "?#% \t\r\n") {
 		return Hook{}, fmt.Errorf("a hook's path must be below %s, the path of all hooks of the gateway", below)
@@ -97,12 +111,12 @@ func (c *Config) Hook(path, token string) (Hook, error) {
 	if token, err = hooks.token(token); err != nil {
 		return Hook{}, err
 	}
-	gateway, err := c.root.object("gateway")
+	gateway, err := c.root.inner("gateway", '{')
 	if err != nil {
 		return Hook{}, err
 	}
 	port := defaultGatewayPort
-	if given := gateway.get("port"); given != nil && (json.Unmarshal(given, &port) != nil || port < 1 || port > 65535) {
+	if given := gateway.get("port"); given != "" && (json.Unmarshal([]byte(given), &port) != nil || port < 1 || port > 65535) {
 		return Hook{}, errors.New("gateway.port is not a port")
 	}
 	return Hook{fmt.Sprintf("http://127.0.0.1:%d%s", port, path), token, mapping}, nil
@@ -116,11 +130,11 @@ func orElse(s, otherwise string) string {
 }
 
 // token is the token of all hooks.
-func (hooks object) token(given string) (string, error) {
+func (hooks *container) token(given string) (string, error) {
 	own := hooks.get("token")
-	text := hooks.text("token")
+	text := hooks.says("token")
 	switch {
-	case own != nil && (text == "" && string(own) != `""` || strings.Contains(text, "${")):
+	case text == "" && !saysNothing(own), strings.Contains(text, "${"):
 		// It stands elsewhere, where only OpenClaw finds it.
 		if given == "" {
 			return "", errors.New("hooks.token is a reference: give the token itself with --hooks-token")
@@ -134,28 +148,31 @@ func (hooks object) token(given string) (string, error) {
 	return rand.Text(), nil
 }
 
+// saysNothing reports whether a value is left out, or an empty string.
+func saysNothing(value string) bool { return value == "" || value == `""` || value == "''" }
+
 // Add says that there is a mailbox, in that environment, and where there is a
 // hook that the gateway takes events at it. It changes nothing where an error
 // comes back.
 func (c *Config) Add(env []Var, hook *Hook, mode Mode) error {
-	changed := slices.Clone(c.root)
-	err := changed.change("skills", func(skills *object) error {
-		return skills.change("entries", func(entries *object) error {
-			return entries.change(skillName, func(entry *object) error { return entry.addSkill(env) })
-		})
+	return c.changed(func(root *container) error {
+		if err := root.changeEntries(func(entries *container) error {
+			return entries.change(skillName, func(entry *container) error { return entry.addSkill(env) })
+		}); err != nil {
+			return err
+		}
+		return root.change("hooks", func(hooks *container) error { return hooks.addHook(hook, mode) })
 	})
-	if err == nil {
-		err = changed.change("hooks", func(hooks *object) error { return hooks.addHook(hook, mode) })
-	}
-	if err == nil {
-		c.root = changed
-	}
-	return err
 }
 
-func (entry *object) addSkill(env []Var) error {
-	entry.set("enabled", encode(true))
-	return entry.change("env", func(vars *object) error {
+// changeEntries has what is said of single skills changed.
+func (c *container) changeEntries(change func(*container) error) error {
+	return c.change("skills", func(skills *container) error { return skills.change("entries", change) })
+}
+
+func (c *container) addSkill(env []Var) error {
+	c.set("enabled", encode(true))
+	return c.change("env", func(vars *container) error {
 		for _, v := range env {
 			vars.setText(v.Name, v.Value)
 		}
@@ -165,88 +182,86 @@ func (entry *object) addSkill(env []Var) error {
 
 // addHook has a mapping where there is a hook, and none where there is not. The
 // token stays what it is.
-func (hooks *object) addHook(hook *Hook, mode Mode) error {
-	mappings, err := hooks.mappings()
+func (c *container) addHook(hook *Hook, mode Mode) error {
+	list, err := c.inner("mappings", '[')
+	if err != nil {
+		return errors.New("hooks.mappings is not a list")
+	}
+	mappings, err := list.objects()
 	if err != nil {
 		return err
 	}
 	if hook == nil {
-		return hooks.setMappings(slices.DeleteFunc(mappings, func(m object) bool { return m.ours("") }))
+		for i, m := range slices.Backward(mappings) {
+			if m.ours("") {
+				list.remove(i)
+			}
+		}
+		c.setInner("mappings", list)
+		return nil
 	}
-	hooks.set("enabled", encode(true))
-	if own := hooks.get("token"); own == nil || string(own) == `""` {
-		hooks.setText("token", hook.Token)
+	c.set("enabled", encode(true))
+	if saysNothing(c.get("token")) {
+		c.setText("token", hook.Token)
 	}
-	at := slices.IndexFunc(mappings, func(m object) bool { return m.ours(hook.mapping) })
-	if at < 0 {
-		at = len(mappings)
-		mappings = append(mappings, object{})
-	}
-	if err := mappings[at].mapTo(hook, mode); err != nil {
+	if err := list.addMapping(mappings, hook, mode); err != nil {
 		return err
 	}
-	return hooks.setMappings(mappings)
+	c.setInner("mappings", list)
+	return nil
 }
 
-func (hooks object) mappings() ([]object, error) {
-	var list []json.RawMessage
-	if given := hooks.get("mappings"); given != nil && json.Unmarshal(given, &list) != nil {
-		return nil, errors.New("hooks.mappings is not a list")
-	}
-	all := make([]object, len(list))
-	for i, raw := range list {
-		m, err := parseObject(raw)
-		if err != nil {
+// objects are the values of hooks.mappings.
+func (c *container) objects() ([]*container, error) {
+	all := make([]*container, len(c.members))
+	for i, m := range c.members {
+		var err error
+		if all[i], err = parse(m.value, '{'); err != nil {
 			return nil, fmt.Errorf("one of hooks.mappings %w", err)
 		}
-		all[i] = m
 	}
 	return all, nil
 }
 
-func (hooks *object) setMappings(all []object) error {
-	if len(all) == 0 {
-		hooks.drop("mappings")
+// addMapping has one of the mappings lead to a hook, or one more.
+func (c *container) addMapping(mappings []*container, hook *Hook, mode Mode) error {
+	at := slices.IndexFunc(mappings, func(m *container) bool { return m.ours(hook.mapping) })
+	if at >= 0 {
+		if err := mappings[at].mapTo(hook, mode); err != nil {
+			return err
+		}
+		c.members[at].value = mappings[at].text()
 		return nil
 	}
-	list := make([]json.RawMessage, len(all))
-	for i, m := range all {
-		list[i] = m.bytes()
+	m := &container{open: '{'}
+	if err := m.mapTo(hook, mode); err != nil {
+		return err
 	}
-	hooks.set("mappings", slices.Concat([]byte{'['}, bytes.Join(unnamed(list), []byte{','}), []byte{']'}))
+	c.add(member{value: m.text()})
 	return nil
 }
 
-// unnamed is the same slices without their name.
-func unnamed(list []json.RawMessage) [][]byte {
-	all := make([][]byte, len(list))
-	for i, b := range list {
-		all[i] = b
-	}
-	return all
-}
-
 // ours reports whether a mapping is the one for mail, by its name or its path.
-func (m object) ours(path string) bool {
-	match, err := m.object("match")
-	return m.text("name") == mappingName || err == nil && path != "" && match.text("path") == path
+func (c *container) ours(path string) bool {
+	match, err := c.inner("match", '{')
+	return c.says("name") == mappingName || err == nil && path != "" && match.says("path") == path
 }
 
 // mapTo makes a mapping the one for mail. What a user has added stays, and so
 // does a message that a user has written.
-func (m *object) mapTo(hook *Hook, mode Mode) error {
-	if err := m.change("match", func(match *object) error {
+func (c *container) mapTo(hook *Hook, mode Mode) error {
+	if err := c.change("match", func(match *container) error {
 		match.setText("path", hook.mapping)
 		return nil
 	}); err != nil {
 		return err
 	}
-	m.setText("action", "agent")
-	m.setText("wakeMode", "now")
-	m.setText("name", mappingName)
-	switch m.text("messageTemplate") {
+	c.setText("action", "agent")
+	c.setText("wakeMode", "now")
+	c.setText("name", mappingName)
+	switch c.says("messageTemplate") {
 	case "", Message(Notify), Message(Channel):
-		m.setText("messageTemplate", Message(mode))
+		c.setText("messageTemplate", Message(mode))
 	}
 	return nil
 }
@@ -264,18 +279,13 @@ func Message(mode Mode) string {
 // Remove takes out what Add has put in, but for the token and the switch of all
 // hooks, which others may use by now.
 func (c *Config) Remove() error {
-	changed := slices.Clone(c.root)
-	err := changed.change("skills", func(skills *object) error {
-		return skills.change("entries", func(entries *object) error {
+	return c.changed(func(root *container) error {
+		if err := root.changeEntries(func(entries *container) error {
 			entries.drop(skillName)
 			return nil
-		})
+		}); err != nil {
+			return err
+		}
+		return root.change("hooks", func(hooks *container) error { return hooks.addHook(nil, "") })
 	})
-	if err == nil {
-		err = changed.change("hooks", func(hooks *object) error { return hooks.addHook(nil, "") })
-	}
-	if err == nil {
-		c.root = changed
-	}
-	return err
 }
