@@ -86,10 +86,13 @@ func (a agent) envFile() string { return filepath.Join(a.home, "openmail.env") }
 func (a agent) skill() string   { return filepath.Join(a.home, "skills", "openmail", "SKILL.md") }
 func (a agent) config() string  { return filepath.Join(a.home, "openclaw.json") }
 
-// nothingForeign refuses to go by what only a file of the current folder says:
-// setup makes a server the agent's for good, and writes and removes files.
+// nothingForeign refuses to go by what only a file of the current folder says, and
+// to write into that folder: setup makes a server the agent's for good, and writes
+// and removes files.
 func (s *session) nothingForeign() error {
 	switch {
+	case s.Home == "":
+		return usage("there is no home folder to write to: set HOME")
 	case s.foreign():
 		return usage("the folder that you are in names the server %s: give --base-url too, if the agent is to have it", s.base)
 	case !s.ours:
@@ -177,7 +180,7 @@ func (s *session) setUp(ctx context.Context, a agent, f setupFlags) (setupDone, 
 			return setupDone{}, inConfig(a.config(), err)
 		}
 	}
-	inbox, err := s.setupInbox(ctx, f)
+	inbox, err := s.setupInbox(ctx, a, f)
 	if err != nil {
 		return setupDone{}, err
 	}
@@ -243,13 +246,13 @@ func readVars(path string) map[string]string {
 	return parseEnv(b)
 }
 
-// setupInbox is the inbox that is named, or made, or the default, or the only
-// one; where there is none, a new one.
-func (s *session) setupInbox(ctx context.Context, f setupFlags) (api.Inbox, error) {
+// setupInbox is the inbox that is named, or made, or the agent's already, or the
+// default, or the only one; where there is none, a new one.
+func (s *session) setupInbox(ctx context.Context, a agent, f setupFlags) (api.Inbox, error) {
 	named := f.inbox
 	if named == "" && f.mailboxName == "" && f.displayName == "" && !f.reconfigure {
 		named = cmp.Or(s.env("OPENMAIL_INBOX_ID"), s.env("OPENMAIL_ADDRESS"))
-		if saved := s.state.DefaultInboxID; named == "" && saved != "" {
+		if saved := s.savedInbox(a); named == "" && saved != "" {
 			inbox, err := s.client.Inbox(ctx, saved)
 			if openmail.CodeOf(err) != openmail.CodeNotFound {
 				return inbox, err
@@ -275,6 +278,15 @@ func (s *session) setupInbox(ctx context.Context, f setupFlags) (api.Inbox, erro
 		}
 	}
 	return s.inboxThere(ctx, f)
+}
+
+// savedInbox is the inbox of the last time: the agent's own, for there may be
+// another agent.
+func (s *session) savedInbox(a agent) string {
+	if last := readVars(a.envFile()); last["OPENMAIL_BASE_URL"] == s.base && last["OPENMAIL_INBOX_ID"] != "" {
+		return last["OPENMAIL_INBOX_ID"]
+	}
+	return s.state.DefaultInboxID
 }
 
 // inboxThere makes the inbox of that name, unless the last run has.

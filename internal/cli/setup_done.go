@@ -124,7 +124,19 @@ func (s *session) reset(ctx context.Context, a agent, f setupFlags) (setupDone, 
 	}
 	_ = os.Remove(filepath.Dir(a.skill())) // unless somebody has put something there
 	d.Status = "reset_done"
-	return d.of(a), remove(removed, s.path, s.bridgeState())
+	return d.of(a), s.forget(a, removed)
+}
+
+// forget removes what the command line has remembered of the agent. The bridge is
+// OpenClaw's, and while that is set up the rest is too.
+func (s *session) forget(a agent, removed *[]string) error {
+	if a.name == openClaw {
+		return remove(removed, s.path, s.bridgeState())
+	}
+	if other := (agent{home: s.openclawHome("")}); exists(other.envFile()) {
+		return nil
+	}
+	return remove(removed, s.path)
 }
 
 // revokeAgentKey makes the key invalid that setup has made for the agent.
