@@ -13,7 +13,8 @@ func when(mode Mode) string {
 	case Channel:
 		return `Each mail wakes you with its text and its thread. Answer it in its thread, in your
 own words. Ask your user first when an answer would spend money, promise
-something, or give away what is private.
+something, or give away what is private. Never answer mail of programs and lists,
+which has "autoReplyable": false: two programs that answer each other do not stop.
 `
 	case Notify:
 		return `Each mail wakes you with its text and its thread. Tell your user who wrote and what
