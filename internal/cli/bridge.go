@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -55,7 +56,19 @@ func (set settings) bridgeState() string {
 type heldError struct{ pid, advice string }
 
 func (e *heldError) Error() string {
+	if e.pid == "" {
+		return "another bridge is starting: " + e.advice
+	}
 	return fmt.Sprintf("another bridge runs already (process %s): %s", e.pid, e.advice)
+}
+
+// announce writes down that this process has the lock, and that nothing is wrong
+// with what it was told: whoever has started it waits for that.
+func (l *lock) announce() error {
+	if _, err := fmt.Fprintln(l.file, os.Getpid()); err != nil {
+		return fmt.Errorf("lock %s: %w", l.file.Name(), err)
+	}
+	return nil
 }
 
 func lockPath(state string) string { return filepath.Join(filepath.Dir(state), "bridge.lock") }
@@ -81,6 +94,9 @@ func (s *session) bridge(ctx context.Context, flags bridgeFlags) error {
 		fromStart: s.state.FromStart,
 	})
 	if err != nil {
+		return err
+	}
+	if err := lock.announce(); err != nil {
 		return err
 	}
 	save := saver{session: s}

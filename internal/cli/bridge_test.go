@@ -116,6 +116,12 @@ func TestALockIsHeldOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if pid, held := lockHolder(path); !held || pid != 0 {
+		t.Errorf("held by %d, %t, before it was announced", pid, held)
+	}
+	if err := first.announce(); err != nil {
+		t.Fatal(err)
+	}
 	_, err = takeLock(t.Context(), path)
 	if held, ok := errors.AsType[*heldError](err); !ok || held.pid != strconv.Itoa(os.Getpid()) {
 		t.Errorf("held twice: %v", err)

@@ -28,11 +28,11 @@ func takeLock(_ context.Context, path string) (*lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	fmt.Fprintln(f, os.Getpid())
 	return &lock{f}, nil
 }
 
-// lockHolder tells which process has made the lock, which may have crashed since.
+// lockHolder tells which process has made the lock, which may have crashed since;
+// 0 before it has announced itself.
 func lockHolder(path string) (pid int, held bool) {
 	b, err := readSmall(path)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 // the process ends, however that happens.
 type lock struct{ file *os.File }
 
-// takeLock takes the lock and writes who has it, or says who does.
+// takeLock takes the lock, or says who has it.
 func takeLock(ctx context.Context, path string) (*lock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -35,8 +35,9 @@ func takeLock(ctx context.Context, path string) (*lock, error) {
 		}
 		return nil, &heldError{readPID(f), "stop it, or give this one a --state-path in another folder"}
 	}
-	if err := f.Truncate(0); err == nil {
-		fmt.Fprintln(f, os.Getpid()) // for people, and for setup: the lock holds without it
+	if err := f.Truncate(0); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return &lock{f}, nil
 }
@@ -60,7 +61,7 @@ func readPID(f *os.File) string {
 	return strings.TrimSpace(string(b))
 }
 
-// lockHolder tells which process has the lock, 0 while it is writing that down,
+// lockHolder tells which process has the lock, 0 before it has announced itself,
 // without taking anything from it.
 func lockHolder(path string) (pid int, held bool) {
 	f, err := os.Open(path)

@@ -149,10 +149,10 @@ func (s *session) startProcess(ctx context.Context, v service) (int, error) {
 
 var errNotStarted = errors.New("the bridge did not start")
 
-// awaitBridge returns when a bridge has the lock, or when it has failed.
+// awaitBridge returns when a bridge has announced itself, or when it has failed.
 func (s *session) awaitBridge(ctx context.Context, failed func() bool) (int, error) {
 	for end := time.Now().Add(bridgeTime); ; {
-		if pid, held := s.bridgeHolder(); held {
+		if pid, held := s.bridgeHolder(); held && pid > 0 {
 			return pid, nil
 		}
 		if failed() || time.Now().After(end) {
