@@ -42,7 +42,8 @@ mail jane@openmail.localhost "three" # while nobody listens: the next run begins
 out '[.data[] | .state] | length == 3' events list
 out '.state == "delivered" and .payload.message.subject == "two"' events get "$EVENT"
 out '.data[0].channel == "websocket"' events attempts "$EVENT"
-out '.data | length == 0' events list --state failed
+none_failed() { om events list --state failed --json | jq -e '.data | length == 0'; }
+wait_for "the receipt of what had failed" none_failed
 
 # Threads and files.
 printf 'numbers\n' >"$WORK/numbers.csv"

@@ -456,13 +456,15 @@ func TestManyDomainsTakeTurns(t *testing.T) {
 		defer w.halt()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
+		// 32 are under way at a time. Everybody is served before anybody has
+		// had his share; who gets the rest depends on who asks first.
 		served := map[string]int{}
-		for _, o := range r.seen()[:100] {
+		for _, o := range r.seen()[:32] {
 			served[o.Domain]++
 		}
 		for domain, n := range served {
-			if n < 3 || n > 7 {
-				t.Errorf("%s has had %d of the first 100 turns", domain, n)
+			if n > 4 {
+				t.Errorf("%s has had %d of the first 32 turns", domain, n)
 			}
 		}
 		if len(served) != 20 || len(r.seen()) != 200 {
