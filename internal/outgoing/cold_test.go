@@ -39,9 +39,8 @@ func TestFirstContactsOfADayAreLimited(t *testing.T) {
 		reply.Thread = copied.Thread
 		w.refused(openmail.CodeColdOutreach, "", reply)
 		reply.To = "c@other.test"
-		w.send(reply)
-		if got := w.messages(w.jane); len(got[0].CC) != 1 || m.Inbox != w.jane.ID {
-			t.Errorf("copied are %v", got[0].CC)
+		if got := w.message(w.send(reply).Message); len(got.CC) != 1 || m.Inbox != w.jane.ID {
+			t.Errorf("copied are %v", got.CC)
 		}
 		// The account's limit is that of all its inboxes.
 		joe := w.inbox(w.scope.Account, "joe", "")
