@@ -146,8 +146,8 @@ func TestHouseGeneratedEvents(t *testing.T) {
 		"## The payload\n\nThe same over the WebSocket and in a webhook, in compact JSON of this order:\n\n```json\n" + b.String() + "\n```\n\n" +
 		"- `event_id` is the same however often the event comes: know by it what you have done already.\n" +
 		"- `attempt` counts the hand-overs on either channel; the first push or post is 1. `delivered_at` is its moment.\n" +
-		fmt.Sprintf("- `message.body_text` is cut after %d bytes, and then `message.body_text_truncated` is `true`; `GET /v1/messages/{id}` has the whole.\n", api.MaxEventText) +
-		"- `parsedText` of an attachment is there where `extractionMethod` is one that has text: [text out of attachments](../guides/attachments.md).\n" +
+		fmt.Sprintf("- `message.body_text` is cut after %d bytes, and sooner where its JSON is much larger; then `message.body_text_truncated` is `true`; `GET /v1/messages/{id}` has the whole.\n", api.MaxEventText) +
+		"- `parsedText` of an attachment is there where `extractionMethod` is one that has text; where an event would be too large, a text is left out with `skipped_too_many`, and is at `…/text`: [text out of attachments](../guides/attachments.md).\n" +
 		"- `message.envelope` is what the SMTP session said, which headers need not agree with; `role` is `to`, `cc` or `bcc`.\n" +
 		"- There is no HTML in an event: `GET /v1/messages/{id}` has it.\n- Fields may be added; ignore those that you do not know.\n\n" +
 		lifecyclePage(t, at) +

@@ -51,6 +51,7 @@ func TestAPayloadIsWhatJSONStringifyPrints(t *testing.T) {
 func TestAPayloadHasTheFieldsOfTheContractInTheirOrder(t *testing.T) {
 	e, m := event()
 	m.CC, m.Subject, m.BodyText = nil, "Re: Your order", "Thanks"
+	m.BodyHTML = "<p>Thanks</p>" // which no event has
 	m.Category, m.AutoReplyable = openmail.CategoryPersonal, true
 	m.Attachments[0].Extracted = openmail.Extracted{Method: openmail.ExtractionPDF}
 	m.Attachments = append(m.Attachments, openmail.Attachment{Filename: "b", Extracted: openmail.Extracted{Method: openmail.ExtractionTimeout}}, openmail.Attachment{Filename: "c"})
@@ -109,7 +110,8 @@ func asJSON(t *testing.T, v any) string {
 
 func TestALongBodyIsCutInTheEventAtAWholeCharacter(t *testing.T) {
 	e, m := event()
-	m.BodyText = "x" + strings.Repeat("é", api.MaxEventText)
+	const most = 1 << 20
+	m.BodyText = "x" + strings.Repeat("é", most)
 	var got struct {
 		Message struct {
 			Text string `json:"body_text"`
@@ -119,8 +121,44 @@ func TestALongBodyIsCutInTheEventAtAWholeCharacter(t *testing.T) {
 	if err := json.Unmarshal(api.Links{}.Received(e, m), &got); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(got.Message.Text); !got.Message.Cut || n > api.MaxEventText || n < api.MaxEventText-1 || strings.ContainsRune(got.Message.Text, '\ufffd') {
+	if n := len(got.Message.Text); !got.Message.Cut || n > most || n < most-1 || strings.ContainsRune(got.Message.Text, '\ufffd') {
 		t.Errorf("cut %v to %d bytes", got.Message.Cut, n)
+	}
+}
+
+// Published clients end a connection over which a larger message comes, and come
+// back to the same event again and again.
+func TestAnEventIsNoLargerThanClientsTake(t *testing.T) {
+	const most = 8 << 20
+	for name, char := range map[string]string{"control characters": "\x01", "quotation marks": `"`, "letters": "x", "not UTF-8": "\xff"} {
+		e, m := event()
+		m.BodyText = strings.Repeat(char, 1<<20)
+		m.Attachments = nil
+		for range 20 {
+			m.Attachments = append(m.Attachments, openmail.Attachment{
+				Filename: "a", Extracted: openmail.Extracted{Method: openmail.ExtractionText, Text: strings.Repeat(char, openmail.MaxExtractedMail/20)},
+			})
+		}
+		payload := api.Links{}.Received(e, m)
+		var got struct {
+			Message struct {
+				Text  string           `json:"body_text"`
+				Cut   bool             `json:"body_text_truncated"`
+				Files []api.Attachment `json:"attachments"`
+			}
+		}
+		if err := json.Unmarshal(payload, &got); err != nil || len(payload) > most {
+			t.Errorf("%s: %d bytes, %v", name, len(payload), err)
+		}
+		fits := char == "x" || char == `"`
+		if whole := !got.Message.Cut && got.Message.Text == m.BodyText; whole != fits {
+			t.Errorf("%s: %d bytes of the body, cut: %v", name, len(got.Message.Text), got.Message.Cut)
+		}
+		for i, a := range got.Message.Files {
+			if has := a.ParsedText != nil; has != (a.ExtractionMethod == "text") || !has && a.ExtractionMethod != "skipped_too_many" || fits && !has {
+				t.Errorf("%s: attachment %d has a text: %v, and %s", name, i, has, a.ExtractionMethod)
+			}
+		}
 	}
 }
 

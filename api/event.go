@@ -14,6 +14,15 @@ import (
 // cut, with body_text_truncated, and whole in REST.
 const MaxEventText = 1 << 20
 
+// Published clients take messages of 8 MiB. In JSON a character may take six
+// bytes for one: a body is cut further that takes more than maxBodyJSON, and a
+// text of an attachment is left out that would not fit into maxTextsJSON with
+// all that stands before it.
+const (
+	maxBodyJSON  = 3 << 20
+	maxTextsJSON = 6 << 20
+)
+
 // Links makes the URLs that answers and events contain.
 type Links struct{ PublicURL string }
 
@@ -66,8 +75,7 @@ func (l Links) appendMessage(b []byte, m openmail.Message) []byte {
 	b = append(b, `,"subject":`...)
 	b = AppendString(b, m.Subject)
 	b = append(b, `,"body_text":`...)
-	text, cut := cutText(m.BodyText, MaxEventText)
-	b = AppendString(b, text)
+	b, cut := appendBody(b, m.BodyText)
 	if cut {
 		b = append(b, `,"body_text_truncated":true`...)
 	}
@@ -93,6 +101,17 @@ func (l Links) appendMessage(b []byte, m openmail.Message) []byte {
 	return append(b, "}}"...)
 }
 
+// appendBody appends as much of a body as an event carries.
+func appendBody(b []byte, body string) (_ []byte, cut bool) {
+	text, cut := cutText(body, MaxEventText)
+	for start := len(b); ; {
+		if b = AppendString(b[:start], text); len(b)-start <= maxBodyJSON {
+			return b, cut
+		}
+		text, cut = cutText(text, len(text)/2)
+	}
+}
+
 func (l Links) appendAttachment(b []byte, message string, a openmail.Attachment) []byte {
 	b = append(b, `{"filename":`...)
 	b = AppendString(b, a.Filename)
@@ -102,13 +121,16 @@ func (l Links) appendAttachment(b []byte, message string, a openmail.Attachment)
 	b = strconv.AppendInt(b, a.SizeBytes, 10)
 	b = append(b, `,"url":`...)
 	b = AppendString(b, l.Attachment(message, a.Filename))
-	if a.Extracted.Method.HasText() {
+	method := a.Extracted.Method
+	if start := len(b); method.HasText() {
 		b = append(b, `,"parsedText":`...)
-		b = AppendString(b, a.Extracted.Text)
+		if b = AppendString(b, a.Extracted.Text); len(b) > maxTextsJSON {
+			b, method = b[:start], openmail.ExtractionTooMany
+		}
 	}
-	if a.Extracted.Method != "" {
+	if method != "" {
 		b = append(b, `,"extractionMethod":`...)
-		b = AppendString(b, string(a.Extracted.Method))
+		b = AppendString(b, string(method))
 	}
 	return append(b, '}')
 }
