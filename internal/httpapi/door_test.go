@@ -276,6 +276,23 @@ func TestNothingOfARequestIsRepeatedOrLogged(t *testing.T) {
 	}
 }
 
+func TestHeadersThatAreNotKnownAreIgnored(t *testing.T) {
+	w := newWorld(t)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.http.URL+"/v1/inboxes", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"Authorization": "Bearer " + w.token, "Content-Type": "application/json", "Accept": "text/html", "X-OpenMail-Client": "mcp",
+		"User-Agent": "speakeasy-sdk/typescript 0.0.1", "X-Made-Up": "1", "If-None-Match": "*", "Expect": "100-continue",
+	} {
+		req.Header.Set(name, value)
+	}
+	if got := w.send(req); got.status != 201 || got.header.Get("Content-Type") != "application/json" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
 func nilIfEmpty(s string) any {
 	if s == "" {
 		return nil

@@ -8,7 +8,6 @@ import (
 
 	"openmail"
 	"openmail/api"
-	"openmail/internal/access"
 )
 
 func TestEveryAccountHasOneDefaultPod(t *testing.T) {
@@ -137,12 +136,12 @@ func TestAPodHasTwentyKeysWhichEndWithIt(t *testing.T) {
 	const path = "/v1/pods/acme/api-keys"
 	gone := want[api.APIKey](w, 201, http.MethodPost, path, `{"name":"agent"}`)
 	var last api.APIKey
-	for range access.MaxKeys - 1 {
+	for range maxKeys - 1 {
 		last = want[api.APIKey](w, 201, http.MethodPost, path, `{"name":"agent"}`)
 	}
 	w.fails(422, openmail.CodeKeyLimit, "", http.MethodPost, path, w.token, nil)
 	listed := want[api.Rows[api.APIKey]](w, 200, http.MethodGet, path, nil)
-	if len(listed.Data) != access.MaxKeys || listed.Data[0].Token != "" || listed.Data[0].InboxID != nil || orEmpty(listed.Data[0].PodID) != orEmpty(last.PodID) {
+	if len(listed.Data) != maxKeys || listed.Data[0].Token != "" || listed.Data[0].InboxID != nil || orEmpty(listed.Data[0].PodID) != orEmpty(last.PodID) {
 		t.Errorf("%d keys, the first %+v", len(listed.Data), listed.Data[0])
 	}
 	want[any](w, 204, http.MethodDelete, path+"/"+gone.ID, nil)

@@ -80,6 +80,7 @@ func TestInboxDisplayNameIsChangedAndCleared(t *testing.T) {
 		body string
 		want *string
 	}{
+		{`{"displayName":"` + strings.Repeat("ö", 200) + `"}`, new(strings.Repeat("ö", 200))},
 		{`{"displayName":"Jane Ö"}`, new("Jane Ö")},
 		{`{}`, new("Jane Ö")},
 		{`{"displayName":null}`, nil},
@@ -119,6 +120,32 @@ func TestListsAreNewestFirstWithTheFullTotal(t *testing.T) {
 	}
 	for query, field := range map[string]string{"limit=0": "limit", "limit=-1": "limit", "limit=ten": "limit", "offset=-1": "offset", "offset=x": "offset"} {
 		w.fails(400, openmail.CodeBadRequest, field, http.MethodGet, "/v1/inboxes?"+query, w.token, nil)
+	}
+}
+
+func TestAListHasFiftyRowsAndAtMostAHundred(t *testing.T) {
+	w := newWorld(t)
+	inbox := w.inbox("jane")
+	start := time.Now().Add(-time.Hour)
+	for i := range 101 {
+		w.mail(inbox, letter(strconv.Itoa(i)+"@x", "Same", "In-Reply-To: <0@x>\r\n"), start.Add(time.Duration(i)*time.Second), admitted())
+	}
+	messages := "/v1/inboxes/" + inbox.ID + "/messages"
+	for query, n := range map[string]int{"": 50, "?limit=100": 100, "?limit=101": 100, "?limit=100&offset=100": 1, "?offset=101": 0} {
+		list := want[api.List[api.Message]](w, 200, http.MethodGet, messages+query, nil)
+		if len(list.Data) != n || list.Total != 101 {
+			t.Errorf("%q: %d of %d messages", query, len(list.Data), list.Total)
+		}
+		if n == 50 { // the messages of a thread are not cut into pages
+			if whole := want[api.ThreadMessages](w, 200, http.MethodGet, "/v1/threads/"+list.Data[0].ThreadID+"/messages", nil); len(whole.Data) != 101 {
+				t.Errorf("%d messages of the thread", len(whole.Data))
+			}
+		}
+	}
+	for query, n := range map[string]int{"": 50, "?limit=101": 100} {
+		if list := want[api.EventList](w, 200, http.MethodGet, "/v1/events"+query, nil); len(list.Data) != n || list.Next == nil {
+			t.Errorf("%q: %d events", query, len(list.Data))
+		}
 	}
 }
 

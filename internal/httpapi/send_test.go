@@ -71,7 +71,7 @@ func TestSendAnswersWithBothShapes(t *testing.T) {
 		t.Errorf("answered %v", got)
 	}
 	m := want[api.Message](w, 200, http.MethodGet, "/v1/messages/"+got["id"].(string), nil)
-	if m.BodyText != "Hello Bob" || m.BodyHTML != "Hello <b>Bob</b>\r\n" || len(m.Attachments) != 1 || m.Attachments[0].SizeBytes != 5 || m.ThreadID != got["threadId"] ||
+	if m.FromAddr != inbox.Address || m.BodyText != "Hello Bob" || m.BodyHTML != "Hello <b>Bob</b>\r\n" || len(m.Attachments) != 1 || m.Attachments[0].SizeBytes != 5 || m.ThreadID != got["threadId"] ||
 		len(m.CC) != 1 || m.HeaderTo != nil || m.DeliveryRole != nil || m.Envelope != nil || len(m.Deliveries) != 2 || m.Deliveries[0].State != "pending" || !strings.Contains(m.Deliveries[0].LastAnswer, "OPENMAIL_RELAY") {
 		t.Errorf("the message is %+v", m)
 	}
@@ -162,16 +162,17 @@ func TestAFormThatIsWrongIsRefusedWithItsField(t *testing.T) {
 }
 
 func TestTheLargestMailIsTaken(t *testing.T) {
+	const most = 25 << 20 // of all its files
 	w := newWorld(t)
 	path := "/v1/inboxes/" + w.inbox("jane").ID + "/send"
 	got := w.form(
-		path, nil, field{name: "attachments", filename: "a.bin", value: strings.Repeat("x", outgoing.MaxAttachments)},
+		path, nil, field{name: "attachments", filename: "a.bin", value: strings.Repeat("x", most)},
 		field{name: "to", value: "a@b.example"}, field{name: "subject", value: "x"}, field{name: "body", value: "y"},
 	)
 	if got.status != 200 {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
-	data := base64.StdEncoding.EncodeToString(make([]byte, outgoing.MaxAttachments))
+	data := base64.StdEncoding.EncodeToString(make([]byte, most))
 	if got := w.do(http.MethodPost, path, w.token, `{"to":"a@b.example","subject":"x","body":"y","attachments":[{"filename":"a","data":"`+data+`"}]}`); got.status != 200 {
 		t.Errorf("in JSON: %d %.200s", got.status, got.body)
 	}

@@ -211,7 +211,7 @@ func TestARefusedRecipientIsReportedOnceAndSuppressed(t *testing.T) {
 		defer w.halt()
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if all := w.messages(w.jane); len(all) != 2 || all[0].Status != openmail.StatusFailed || !strings.Contains(w.raw(all[1].ID), "Remote-MTA: dns; mx.other.test\r\nDiagnostic-Code: smtp; 550 5.1.1 no such X: user ?\r\n") {
+		if all := w.messages(w.jane); len(all) != 2 || w.events(all[0].ID) != 0 || w.events(all[1].ID) != 1 || all[0].Status != openmail.StatusFailed || !strings.Contains(w.raw(all[1].ID), "Remote-MTA: dns; mx.other.test\r\nDiagnostic-Code: smtp; 550 5.1.1 no such X: user ?\r\n") {
 			t.Errorf("jane has %+v", all)
 		}
 		if seen := r.seen(); len(seen) != 1 || seen[0].From == "" || !strings.HasPrefix(seen[0].From, "jane+bounce.") || seen[0].To[0] != "gone@other.test" || string(seen[0].Mail) != w.raw(sent.Message) {

@@ -69,7 +69,7 @@ func TestWhatCannotBeSentIsRefusedWithItsField(t *testing.T) {
 		"a long HTML":    {func(r *outgoing.Request) { r.BodyHTML = strings.Repeat("x", 500_001) }, openmail.CodeBadRequest, "bodyHtml"},
 		"many copies":    {func(r *outgoing.Request) { r.CC = slices.Repeat([]string{"a@b.test"}, 51) }, openmail.CodeBadRequest, "cc"},
 		"large files": {func(r *outgoing.Request) {
-			r.Attachments = []outgoing.File{{Filename: "a", Data: make([]byte, 25<<20+1)}}
+			r.Attachments = []outgoing.File{{Filename: "a", Data: make([]byte, 25<<20)}, {Filename: "b", Data: []byte("x")}}
 		}, openmail.CodeTooLarge, "attachments"},
 		"a literal":        {func(r *outgoing.Request) { r.To = "a@[192.0.2.1]" }, openmail.CodeBadRequest, "to"},
 		"digits":           {func(r *outgoing.Request) { r.To = "a@192.0.2.1" }, openmail.CodeBadRequest, "to"},
@@ -89,6 +89,38 @@ func TestWhatCannotBeSentIsRefusedWithItsField(t *testing.T) {
 	}
 	if all := w.messages(w.jane); len(all) != 0 {
 		t.Errorf("%d messages are stored", len(all))
+	}
+}
+
+func TestTheLongestTextsAreSent(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.letter("a@b.test")
+	r.Subject, r.Body, r.BodyHTML = strings.Repeat("ä", 998), strings.Repeat("ä", 100_000), strings.Repeat("ä", 500_000)
+	if m := w.message(w.send(r).Message); m.Subject != r.Subject || m.BodyText != r.Body || !strings.Contains(m.BodyHTML, r.BodyHTML) {
+		t.Errorf("%d bytes of subject, %d of text, %d of HTML", len(m.Subject), len(m.BodyText), len(m.BodyHTML))
+	}
+}
+
+func TestWithHTMLOfItsOwnABodyIsTextWhateverItLooksLike(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.letter("a@b.test")
+	r.Body, r.BodyHTML = "<p>as it <b>stands</b></p>", "<p>Hi</p>"
+	if m := w.message(w.send(r).Message); m.BodyText != r.Body || strings.TrimSpace(m.BodyHTML) != r.BodyHTML {
+		t.Errorf("the text is %q, the HTML %q", m.BodyText, m.BodyHTML)
+	}
+}
+
+func TestAnswersGoWhereASendSays(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.letter("a@b.test")
+	if raw := w.raw(w.send(r).Message); strings.Contains(raw, "Reply-To:") {
+		t.Errorf("nobody asked for it: %s", raw)
+	}
+	r.ReplyTo = "Help <help@elsewhere.test>"
+	parsed, err := mail.ReadMessage(strings.NewReader(w.raw(w.send(r).Message)))
+	check(t, err)
+	if to, err := parsed.Header.AddressList("Reply-To"); err != nil || len(to) != 1 || *to[0] != (mail.Address{Name: "Help", Address: "help@elsewhere.test"}) {
+		t.Errorf("answers go to %v, %v", to, err)
 	}
 }
 
@@ -141,6 +173,24 @@ func TestAKeyStandsForOneMail(t *testing.T) {
 	if sent, err := w.out.Send(t.Context(), elsewhere, outgoing.Request{Inbox: theirs.ID, To: "a@b.test", Subject: "x", Body: "y", Key: "k"}); err != nil || sent.Replayed {
 		t.Errorf("another account's key: %+v, %v", sent, err)
 	}
+}
+
+func TestAKeyLivesForADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		r := w.letter("a@b.test")
+		r.Key = "k"
+		first := w.send(r)
+		time.Sleep(24*time.Hour - time.Second)
+		if again := w.send(r); !again.Replayed || again.Message != first.Message {
+			t.Errorf("before a day was over: %+v", again)
+		}
+		time.Sleep(2 * time.Second)
+		r.Body = "Another one."
+		if next := w.send(r); next.Replayed || next.Message == first.Message {
+			t.Errorf("after it: %+v", next)
+		}
+	})
 }
 
 func TestAKeyOfAnotherPodGetsNoOldAnswer(t *testing.T) {
@@ -296,6 +346,7 @@ func TestASuppressedRecipientStopsASend(t *testing.T) {
 	if e := w.refused(openmail.CodeSuppressed, "to", w.letter("Gone <GONE@Other.test>")); e.Type != "bounce" {
 		t.Errorf("type %q", e.Type)
 	}
+	w.refused(openmail.CodeSuppressed, "to", outgoing.Request{Inbox: w.inbox(w.scope.Account, "joe", "").ID, To: "gone@other.test", Subject: "x", Body: "y"})
 	r := w.letter("a@other.test")
 	r.CC = []string{"gone@other.test"}
 	w.refused(openmail.CodeSuppressed, "cc", r)

@@ -366,7 +366,7 @@ func TestABirthFollowsTheRoute(t *testing.T) {
 
 func TestRepliesJoinTheThreadInBothDirectionsOfTime(t *testing.T) {
 	everywhere(t, func(t *testing.T, h *house) {
-		root := h.file(mail{id: "<root@x>"})
+		root := h.file(mail{id: "<root@x>", subject: "Topic"})
 		for name, m := range map[string]mail{
 			"by In-Reply-To":        {inReplyTo: "<root@x>"},
 			"by References":         {references: []string{"<root@x>"}},
@@ -376,7 +376,7 @@ func TestRepliesJoinTheThreadInBothDirectionsOfTime(t *testing.T) {
 				t.Errorf("%s: thread %s, want %s", name, got, root.Thread)
 			}
 		}
-		if got := h.file(mail{inReplyTo: "<stranger@x>"}).Thread; got == root.Thread {
+		if got := h.file(mail{inReplyTo: "<stranger@x>", subject: "Re: Topic"}).Thread; got == root.Thread {
 			t.Error("an answer to something unknown joined the thread")
 		}
 

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"openmail"
 	"openmail/internal/reach"
@@ -31,7 +30,11 @@ func TestWordsNameTheFaultAndNothingOfOurs(t *testing.T) {
 		return dial(&e)
 	}
 	cert := func(err error) error { return dial(&tls.CertificateVerificationError{Err: err}) }
-	s := &Sender{timeout: 15 * time.Second}
+	s, err := New(Config{}) // which waits as long as the contract says
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
 	for _, c := range []struct {
 		err  error
 		want string
