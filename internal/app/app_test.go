@@ -14,6 +14,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -147,6 +149,37 @@ func TestAMailGoesFromTheSMTPPortToTheSocketAndIsThereAfterARestart(t *testing.T
 	m, err := again.client(t, strings.TrimSpace(string(key))).Message(t.Context(), message)
 	if err != nil || m.Subject != "first" {
 		t.Errorf("after the restart: %+v, %v", m, err)
+	}
+}
+
+// Clients read a message again by REST as soon as its event comes.
+func TestAMessageIsThereBeforeItsEventIs(t *testing.T) {
+	const mails = 20
+	s := serve(t, config(t, t.TempDir(), nil))
+	c := s.client(t, s.NewKey())
+	inbox, err := c.CreateInbox(t.Context(), api.InboxCreate{})
+	check(t, err)
+	var sent sync.WaitGroup
+	defer sent.Wait()
+	options := client.ListenOptions{OnState: func(st client.State) {
+		if st.Kind == client.StateConnected {
+			sent.Go(func() {
+				for n := range mails {
+					s.mail(t, inbox.Address, strconv.Itoa(n)+" of many")
+				}
+			})
+		}
+	}}
+	seen := 0
+	for e, err := range c.Listen(t.Context(), options) {
+		check(t, err)
+		thread, err := c.Thread(t.Context(), e.ThreadID)
+		if check(t, err); !slices.ContainsFunc(thread.Data, func(m api.Message) bool { return m.ID == e.Message.ID }) {
+			t.Errorf("%s is not in its thread", e.Message.ID)
+		}
+		if seen++; seen == mails {
+			break
+		}
 	}
 }
 

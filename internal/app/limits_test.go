@@ -1,14 +1,17 @@
 package app_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"testing"
+	"time"
 
 	"openmail"
 	"openmail/api"
 	"openmail/client"
+	"openmail/internal/app"
 )
 
 func TestLimitsOfSendingAreForPublicDomains(t *testing.T) {
@@ -72,6 +75,52 @@ func TestLimitsOfFirstContactsAreForPublicDomains(t *testing.T) {
 				t.Errorf("%d mails were taken, want %d", taken, c.taken)
 			}
 		})
+	}
+}
+
+func TestADayOnAPublicDomainHasTwoHundredSendsAndAHundredInboxes(t *testing.T) {
+	s := serve(t, config(t, t.TempDir(), map[string]string{"OPENMAIL_DOMAIN": "mail.example", "OPENMAIL_RELAY": "none", "OPENMAIL_LIMIT_SENDS_MINUTE": "0"}))
+	c := s.client(t, s.NewKey())
+	var inbox string
+	refusedAfter := func(most int, do func() error) {
+		t.Helper()
+		for n := range most + 1 {
+			if err := do(); (n == most) != (openmail.CodeOf(err) == openmail.CodeRateLimit) || n < most && err != nil {
+				t.Fatalf("number %d: %v", n+1, err)
+			}
+		}
+	}
+	refusedAfter(100, func() error {
+		in, err := c.CreateInbox(t.Context(), api.InboxCreate{})
+		inbox = cmp.Or(inbox, in.ID)
+		return err
+	})
+	refusedAfter(200, func() error {
+		_, err := c.Send(t.Context(), inbox, api.SendRequest{To: "a@elsewhere.example", Subject: "x", Body: "y"}, "")
+		return err
+	})
+}
+
+func TestWhatNobodySetsIsWhatTheContractSays(t *testing.T) {
+	c, _, err := app.Load(func(string) string { return "" }, func(string) (string, bool) { return "", false })
+	check(t, err)
+	const days30 = 30 * 24 * time.Hour
+	for what, is := range map[string]bool{
+		"10 sockets of an account":          c.SocketLimit == 10,
+		"30 messages of a client":           c.SocketMessages == 30,
+		"1,000 requests in a minute":        c.RequestLimit == 1000,
+		"3 s for the texts of files":        c.ExtractTime == 3*time.Second,
+		"30 days of quarantine":             c.RetainQuarantine == days30,
+		"30 days of trash":                  c.RetainTrash == days30,
+		"25 MB of files, in base64":         c.MaxMail >= 25<<20*4/3*78/76,
+		"a redirect to an attachment":       !c.InlineAttachments,
+		"an idempotency key is not needed":  !c.NeedSendKey,
+		"limits":                            c.Limits,
+		"every origin may open a WebSocket": len(c.Origins) == 0,
+	} {
+		if !is {
+			t.Errorf("%s: %+v", what, c)
+		}
 	}
 }
 

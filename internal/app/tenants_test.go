@@ -121,3 +121,16 @@ func TestTwoCustomersOfAnAccountHearNothingOfEachOther(t *testing.T) {
 	check(t, root.DeletePod(t.Context(), "other"))
 	other.isCutOff()
 }
+
+func TestCustomersOfAnAccountMayWriteToEachOther(t *testing.T) {
+	s := serve(t, config(t, t.TempDir(), nil))
+	root := s.client(t, s.NewKey())
+	acme, other := newTenant(t, s, root, "acme"), newTenant(t, s, root, "other")
+	other.say(`{"type":"subscribe"}`)
+	other.next()
+	_, err := acme.client.Send(t.Context(), acme.inbox.ID, api.SendRequest{To: other.inbox.Address, Subject: "Hello", Body: "Hi"}, "")
+	check(t, err)
+	if f := other.next(); f.Inbox != other.inbox.ID || !strings.Contains(string(f.Message), `"from":"`+acme.inbox.Address+`"`) {
+		t.Errorf("heard %+v", f)
+	}
+}

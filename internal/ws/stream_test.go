@@ -36,12 +36,15 @@ func TestSubscriptionsAccumulateAndEndAtOnce(t *testing.T) {
 	c.expect(`{"type":"unsubscribed","inbox_ids":["inb_a1"]}`)
 	w.add("inb_a1")
 	c.expectEvents(w.add("inb_a2"))
-	c.say(`{"type":"unsubscribe"}`)
-	c.expect(`{"type":"unsubscribed","inbox_ids":[]}`)
-	w.add("inb_a1")
-	w.add("inb_a2")
-	c.quiet()
-	c.subscribe()
+	for _, everything := range []string{`{"type":"unsubscribe"}`, `{"type":"unsubscribe","inbox_ids":[]}`} {
+		c.say(everything)
+		c.expect(`{"type":"unsubscribed","inbox_ids":[]}`)
+		w.add("inb_a1")
+		w.add("inb_a2")
+		c.quiet()
+		c.say(`{"type":"subscribe","inbox_ids":[]}`)
+		c.expect(all)
+	}
 	c.expectEvents(w.add("inb_a1"))
 }
 
