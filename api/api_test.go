@@ -68,6 +68,16 @@ func TestAPayloadHasTheFieldsOfTheContractInTheirOrder(t *testing.T) {
 	}
 }
 
+func TestATestOfAWebhookHasTheFieldsOfTheContractInTheirOrder(t *testing.T) {
+	at := time.Date(2026, 2, 24, 10, 5, 0, 0, time.UTC)
+	const want = `{"event":"setup.test","event_id":"evt_1","occurred_at":"2026-02-24T10:05:00.000Z","delivered_at":"2026-02-24T10:05:00.000Z","attempt":1,"inbox_id":`
+	for inbox, end := range map[string]string{"inb_1": `"inb_1"}`, "": "null}"} { // "" for the account's webhook
+		if got := string(api.Test("evt_1", inbox, at)); got != want+end {
+			t.Errorf("the test is %s", got)
+		}
+	}
+}
+
 func TestOnlyDeliveredAtAndAttemptChangeBetweenHandOvers(t *testing.T) {
 	e, m := event()
 	payload := api.Links{}.Received(e, m)

@@ -201,6 +201,11 @@ func (s *socket) Offer(e openmail.Event) {
 	s.offered = append(s.offered, e)
 }
 
+// deaf is a socket that wants nothing of what comes.
+type deaf struct{ *socket }
+
+func (deaf) Wants(string, openmail.EventType) bool { return false }
+
 // head is the position of the newest event of the inbox's account.
 func (w *world) head(in openmail.Inbox) openmail.Position {
 	w.t.Helper()
@@ -747,6 +752,24 @@ func TestASocketComesBeforeAnInboxesWebhook(t *testing.T) {
 		}
 		if d := w.delivery(in, first.Event); d.Channel != openmail.ChannelWebSocket {
 			t.Errorf("the first: %+v", d)
+		}
+	})
+}
+
+func TestASocketThatDoesNotWantAnEventIsAsNone(t *testing.T) {
+	bubble(t, status(200), func(t *testing.T, w *world) {
+		hooked, bare := w.account(true), w.account(false)
+		for _, in := range []openmail.Inbox{hooked, bare} {
+			w.listeners.Join(in.Account, deaf{&socket{}})
+		}
+		posted, failed := w.mail(hooked), w.mail(bare)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if d := w.delivery(hooked, posted.Event); d.Channel != openmail.ChannelWebhook || d.Attempts != 1 {
+			t.Errorf("with a webhook: %+v", d)
+		}
+		if d := w.delivery(bare, failed.Event); d.Reason != openmail.ReasonNoRoute {
+			t.Errorf("without: %+v", d)
 		}
 	})
 }

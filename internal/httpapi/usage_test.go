@@ -112,7 +112,7 @@ func TestFeedbackIsBounded(t *testing.T) {
 		w.fails(400, openmail.CodeBadRequest, field, http.MethodPost, "/v1/feedback", w.token, body)
 	}
 	for n := range 100 {
-		wantAs[api.OK](w, w.token, 201, http.MethodPost, "/v1/feedback", fmt.Sprintf(`{"type":"bug","message":"%d"}`, n))
+		wantAs[api.OK](w, w.token, 201, http.MethodPost, "/v1/feedback", fmt.Sprintf(`{"type":"%s","message":"%d"}`, []string{"bug", "friction", "feature_request"}[n%3], n))
 	}
 	w.fails(429, openmail.CodeRateLimit, "", http.MethodPost, "/v1/feedback", w.token, `{"type":"bug","message":"one more"}`)
 }

@@ -182,6 +182,22 @@ func TestEveryInboxGetsItsOwnMessageWithItsOwnRole(t *testing.T) {
 	}
 }
 
+func TestEveryAddressOfToIsInHeaderTo(t *testing.T) {
+	w := newWorld(t)
+	jane := w.inbox(w.scope.Account, "jane")
+	for to, want := range map[string]string{
+		"To: Jane <jane@openmail.test>, \"B, C\" <x@y.test>\r\n": "jane@openmail.test, x@y.test",
+		"": "",
+	} {
+		mail := strings.NewReplacer("To: Jane <jane@openmail.test>\r\n", to, "<1@", "<of"+want[:min(len(want), 4)]+"1@").Replace(text)
+		messageID, err := w.Accept(t.Context(), w.envelope(jane.Address), strings.NewReader(mail))
+		check(t, err)
+		if m, err := w.db.Message(t.Context(), w.scope, messageID); err != nil || m.HeaderTo != want {
+			t.Errorf("%q is read as %q, %v", to, m.HeaderTo, err)
+		}
+	}
+}
+
 func TestACopyThatIsThereAlreadyDoesNotSilenceTheBellForTheNext(t *testing.T) {
 	w := newWorld(t)
 	w.inbox(w.scope.Account, "jane")

@@ -1,6 +1,7 @@
 package outgoing_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,6 +140,47 @@ func TestThePolicyIsAskedBeforeTheSuppressionsAndBeforeTheQuotas(t *testing.T) {
 	w.send(w.letter("bob@good.test")) // the day's one
 	w.policy(openmail.Outbound, openmail.ModeAllowlist)
 	w.refused(openmail.CodeNotPermitted, "to", w.letter("bob@good.test"))
+}
+
+// What is wrong in many ways is told of the first: key, form, an old answer,
+// thread, policy, suppression, reachability, quota.
+func TestTheChecksOfASendComeInTheirOrder(t *testing.T) {
+	w := newWorld(t, nil)
+	w.suppress("gone@typo.test")
+	w.policy(openmail.Outbound, openmail.ModeNone, block("typo.test"))
+	nowhere := "the domain does not exist"
+	w.settings.PerDay, w.settings.NoMail = 1, func(_ context.Context, domain string) string {
+		if domain == "typo.test" {
+			return nowhere
+		}
+		return ""
+	}
+	w.out = outgoing.New(w.settings)
+	first := w.letter("a@b.test") // the day's one
+	first.Key = "k"
+	w.send(first)
+	r := outgoing.Request{Inbox: w.jane.ID, To: "gone@typo.test", Key: "k", Thread: "thr_none"}
+	other := openmail.Scope{Account: w.scope.Account, Inbox: w.inbox(w.scope.Account, "joe", "").ID}
+	if _, err := w.out.Send(t.Context(), other, r); openmail.CodeOf(err) != openmail.CodeForbidden {
+		t.Errorf("a key of another inbox: %v", err)
+	}
+	for _, step := range []struct {
+		code  openmail.Code
+		field string
+		mend  func()
+	}{
+		{openmail.CodeBadRequest, "body", func() { r.Subject, r.Body = "x", "y" }},
+		{openmail.CodeIdempotency, "Idempotency-Key", func() { r.Key = "" }},
+		{openmail.CodeNotFound, "", func() { r.Thread = "" }},
+		{openmail.CodeNotPermitted, "to", func() { w.policy(openmail.Outbound, openmail.ModeNone) }},
+		{openmail.CodeSuppressed, "to", func() { check(t, w.db.DeleteSuppression(t.Context(), w.scope, r.To)) }},
+		{openmail.CodeNoMX, "to", func() { nowhere = "" }},
+		{openmail.CodeRateLimit, "", func() { w.settings.PerDay = 2; w.out = outgoing.New(w.settings) }},
+	} {
+		w.refused(step.code, step.field, r)
+		step.mend()
+	}
+	w.send(r)
 }
 
 func TestMailThatIsQueuedGoesOutWhateverThePolicySaysLater(t *testing.T) {

@@ -559,6 +559,22 @@ func TestAfterIsTheSameFromTheTailAndFromTheLog(t *testing.T) {
 	})
 }
 
+func TestQuarantinedMailGoesWhenItsTimeIsOver(t *testing.T) {
+	everywhere(t, func(t *testing.T, h *house) {
+		h.file(mail{verdict: &openmail.Verdict{Reason: openmail.ReasonBlocked}}) // for an hour
+		for _, c := range []struct {
+			after time.Duration
+			left  int
+		}{{59 * time.Minute, 1}, {61 * time.Minute, 0}} {
+			_, err := h.Sweep(t.Context(), time.Now().Add(c.after))
+			h.check(err)
+			if _, total, err := h.Quarantined(t.Context(), h.scope, openmail.Page{Limit: 10}); total != c.left || err != nil {
+				t.Errorf("after %v: %d, %v", c.after, total, err)
+			}
+		}
+	})
+}
+
 func TestQuarantinedMailMakesNoEventUntilItIsReleased(t *testing.T) {
 	everywhere(t, func(t *testing.T, h *house) {
 		f := h.filing(mail{subject: "spam", verdict: &openmail.Verdict{Reason: openmail.ReasonBlocked, Rule: "rule_1"}})
