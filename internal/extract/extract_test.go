@@ -59,6 +59,7 @@ func TestTextIsReadOutOfEveryKindOfDocument(t *testing.T) {
 		{"a.png", "image/png", []byte("\x89PNG\r\n\x1a\nnothing"), "ocr_error", ""},
 		{"a.txt", "text/plain", make([]byte, 10<<20+1), "unsupported", ""},
 		{"a.txt", "text/plain", []byte(strings.Repeat("x", 10<<20+1)), "skipped_too_large", ""},
+		{"a.txt", "text/plain", []byte(strings.Repeat("x", 10<<20)), "text", strings.Repeat("x", 50_000)},
 	} {
 		got := tools.Text(context.Background(), c.name, c.contentType, c.data)
 		if got.Method != c.method || got.Text != c.text {
