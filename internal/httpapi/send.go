@@ -134,16 +134,34 @@ func unread(err error) error {
 
 // mailBody is a mail in JSON. Fields that are not known are passed over.
 type mailBody struct {
-	To           *string                 `json:"to"`
-	Subject      *string                 `json:"subject"`
-	Body         *string                 `json:"body"`
-	BodyHTML     *string                 `json:"bodyHtml"`
-	ThreadID     *string                 `json:"threadId"`
-	ReplyTo      *string                 `json:"replyTo"`
-	IncludeQuote *bool                   `json:"includeQuote"`
-	CC           oneOrMore               `json:"cc"`
-	BCC          json.RawMessage         `json:"bcc"`
-	Attachments  few[api.SendAttachment] `json:"attachments"`
+	To           *string         `json:"to"`
+	Subject      *string         `json:"subject"`
+	Body         *string         `json:"body"`
+	BodyHTML     *string         `json:"bodyHtml"`
+	ThreadID     *string         `json:"threadId"`
+	ReplyTo      *string         `json:"replyTo"`
+	IncludeQuote *bool           `json:"includeQuote"`
+	CC           oneOrMore       `json:"cc"`
+	BCC          json.RawMessage `json:"bcc"`
+	Attachments  few[fileBody]   `json:"attachments"`
+}
+
+// fileBody is a file of a mail in JSON.
+type fileBody struct {
+	Filename    string `json:"filename"`
+	ContentType string `json:"contentType"`
+	Data        given  `json:"data"`
+}
+
+// given are bytes in base64; nil only where the field is not there.
+type given []byte
+
+func (g *given) UnmarshalJSON(b []byte) error {
+	err := json.Unmarshal(b, (*[]byte)(g))
+	if *g == nil { // null, as some write no bytes
+		*g = given{}
+	}
+	return err
 }
 
 // oneOrMore is a list of texts, or one alone.
@@ -203,6 +221,9 @@ func readJSON(r io.Reader) (outgoing.Request, error) {
 		Thread: orEmpty(b.ThreadID), NoQuote: b.IncludeQuote != nil && !*b.IncludeQuote,
 	}
 	for _, f := range b.Attachments {
+		if f.Data == nil {
+			return outgoing.Request{}, openmail.FieldErrorf(openmail.CodeBadRequest, "attachments", "An attachment has its bytes in data, in base64.")
+		}
 		m.Attachments = append(m.Attachments, outgoing.File{Filename: f.Filename, ContentType: f.ContentType, Data: f.Data})
 	}
 	return m, nil

@@ -150,6 +150,9 @@ func TestAFormThatIsWrongIsRefusedWithItsField(t *testing.T) {
 			t.Errorf("%q: %d %s", body, got.status, got.body)
 		}
 	}
+	// A file whose bytes are under another name is not sent as an empty one.
+	w.fails(400, openmail.CodeBadRequest, "attachments", http.MethodPost, path, w.token, `{"to":"a@b.example","subject":"x","body":"y","attachments":[{"filename":"a.txt","content":"aGVsbG8="}]}`)
+	want[api.Sent](w, 200, http.MethodPost, path, `{"to":"a@b.example","subject":"x","body":"y","attachments":[{"filename":"empty.txt","data":""}]}`)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.http.URL+path, strings.NewReader("to=a"))
 	if err != nil {
 		t.Fatal(err)
