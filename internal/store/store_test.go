@@ -559,6 +559,21 @@ func TestAfterIsTheSameFromTheTailAndFromTheLog(t *testing.T) {
 	})
 }
 
+func TestWhatAMailAnswersGoesBeforeWhatItRefersTo(t *testing.T) {
+	everywhere(t, func(t *testing.T, h *house) {
+		one, two := h.file(mail{id: "<one@x>"}), h.file(mail{id: "<two@x>"})
+		if got := h.file(mail{inReplyTo: "<two@x>", references: []string{"<one@x>"}}).Thread; got != two.Thread {
+			t.Errorf("it is in %s, want %s, not %s", got, two.Thread, one.Thread)
+		}
+		if got := h.file(mail{inReplyTo: "<unknown@x>", references: []string{"<one@x>", "<unknown@x>"}}).Thread; got != one.Thread {
+			t.Errorf("with an unknown In-Reply-To it is in %s, want %s", got, one.Thread)
+		}
+		if threads, total, err := h.Threads(t.Context(), h.scope, h.inbox.ID, nil, openmail.Page{Limit: 10}); len(threads) != 2 || total != 2 || err != nil {
+			t.Errorf("%d threads of %d, %v", len(threads), total, err)
+		}
+	})
+}
+
 func TestQuarantinedMailGoesWhenItsTimeIsOver(t *testing.T) {
 	everywhere(t, func(t *testing.T, h *house) {
 		h.file(mail{verdict: &openmail.Verdict{Reason: openmail.ReasonBlocked}}) // for an hour
