@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
 
 	"openmail"
 	"openmail/api"
@@ -161,6 +162,10 @@ func fault(d *huma.ErrorDetail) (field, message string) {
 		return "", "The body is not JSON of the expected shape." // the detail quotes it
 	}
 	_, field, _ = strings.Cut(d.Location, ".")
+	if name, ok := absent(d); ok {
+		field = strings.TrimPrefix(field+"."+name, ".")
+		return field, field + " is missing."
+	}
 	if len(field) > 100 {
 		field = ""
 	}
@@ -168,4 +173,13 @@ func fault(d *huma.ErrorDetail) (field, message string) {
 		return "", d.Message + "."
 	}
 	return field, field + ": " + d.Message + "."
+}
+
+// absent is the property that a detail says is not there: its schema's name.
+func absent(d *huma.ErrorDetail) (name string, ok bool) {
+	before, after, _ := strings.Cut(validation.MsgExpectedRequiredProperty, "%s")
+	if name, ok = strings.CutPrefix(d.Message, before); ok {
+		name, ok = strings.CutSuffix(name, after)
+	}
+	return name, ok
 }

@@ -142,7 +142,9 @@ func TestWebhookIsSetTestedAndItsSecretShownOnce(t *testing.T) {
 	}
 	w.fails(422, openmail.CodeInvalidWebhookURL, "url", http.MethodPut, path, w.token, `{"url":"ftp://x.example"}`)
 	w.fails(422, openmail.CodeInvalidWebhookURL, "url", http.MethodPut, path, w.token, `{"url":"http://169.254.169.254/"}`)
-	w.fails(400, openmail.CodeBadRequest, "", http.MethodPut, path, w.token, `{}`)
+	if e := w.fails(400, openmail.CodeBadRequest, "url", http.MethodPut, path, w.token, `{}`); e.Message != "url is missing." {
+		t.Errorf("without a URL: %s", e.Message)
+	}
 	first := want[api.Webhook](w, 200, http.MethodPut, path, api.WebhookPut{URL: receiver(t, 500)})
 	if !strings.HasPrefix(first.WebhookSecret, "whsec_") || !first.Enabled || first.DisabledReason != nil {
 		t.Errorf("first: %+v", first)

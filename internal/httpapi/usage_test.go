@@ -104,7 +104,7 @@ func TestFeedbackIsBounded(t *testing.T) {
 	w := newWorld(t)
 	for body, field := range map[string]string{
 		`{"type":"praise","message":"x"}`:                                "type",
-		`{"type":"bug"}`:                                                 "",
+		`{"type":"bug"}`:                                                 "message",
 		`{"type":"bug","message":" "}`:                                   "message",
 		`{"type":"bug","message":"` + strings.Repeat("x", 10_001) + `"}`: "message",
 		`{"type":"bug","message":"x","context":{"endpoint":"` + strings.Repeat("x", 501) + `"}}`: "context.endpoint",
