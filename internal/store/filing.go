@@ -229,9 +229,7 @@ func (w *filing) insertMessage(t *tx, m openmail.Message, event string) error {
 	if err != nil {
 		return err
 	}
-	if err := t.used(m); err != nil {
-		return err
-	}
+	t.used(m)
 	return w.insertTexts(t, m)
 }
 

@@ -84,6 +84,23 @@ func TestAUnitWhoseFailureEndsTheTransactionLeavesNothingHalfWritten(t *testing.
 	}
 }
 
+func TestAUnitThatFailsIsNotCountedAndItsNeighboursAreOnce(t *testing.T) {
+	db := openForDisk(t)
+	files := func(n int64, err error) func(*tx) error {
+		m := openmail.Message{Account: "acc_1", Inbox: "inb_1", Direction: openmail.Inbound, CreatedAt: time.Now(), Attachments: []openmail.Attachment{{SizeBytes: n}}}
+		return func(t *tx) error { t.used(m); return err }
+	}
+	failure := errors.New("after it was counted")
+	errs := together(t, db, files(1, nil), files(10, failure), files(100, nil))
+	if errs[0] != nil || !errors.Is(errs[1], failure) || errs[2] != nil {
+		t.Fatal(errs)
+	}
+	u, err := db.Usage(t.Context(), openmail.Scope{Account: "acc_1"}, time.Now().Add(-48*time.Hour), time.Now().Add(48*time.Hour), openmail.Page{Limit: 1})
+	if err != nil || u.Totals.Inbound != 2 || u.Totals.AttachmentBytes != 101 {
+		t.Errorf("counted %+v, %v", u.Totals, err)
+	}
+}
+
 func TestNoSenderChoosesHowManyStatementsAreKept(t *testing.T) {
 	db := openForDisk(t)
 	for labels := range 120 {

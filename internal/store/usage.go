@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"openmail"
@@ -13,18 +15,58 @@ import (
 // KeepUsage is how long it is kept what inboxes received and sent.
 const KeepUsage = 400 * 24 * time.Hour
 
-// used counts a message on its day.
-func (t *tx) used(m openmail.Message) error {
-	var bytes int64
-	for _, a := range m.Attachments {
-		bytes += a.SizeBytes
+// usage is what one inbox has more to be counted on a day.
+type usage struct {
+	account, inbox   string
+	day              int64
+	in, out, inFiles int64 // the last in bytes, of files
+}
+
+// used has a message counted on its day.
+func (t *tx) used(m openmail.Message) {
+	u := usage{account: m.Account, inbox: m.Inbox, day: micros(m.CreatedAt.UTC().Truncate(24 * time.Hour)), in: 1}
+	if m.Direction == openmail.Outbound {
+		u.in, u.out = 0, 1
 	}
-	in, out := flag(m.Direction == openmail.Inbound), flag(m.Direction == openmail.Outbound)
+	for _, a := range m.Attachments {
+		u.inFiles += a.SizeBytes
+	}
+	t.usage = append(t.usage, u)
+}
+
+// countUsage does what used was told: a group counts once for each inbox, and
+// all groups in one order, or two nodes would wait for each other.
+func (t *tx) countUsage() error {
+	slices.SortFunc(t.usage, func(a, b usage) int {
+		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.day, b.day), cmp.Compare(a.inbox, b.inbox))
+	})
+	for i, u := range t.usage {
+		if next := i + 1; next < len(t.usage) && u.same(t.usage[next]) {
+			t.usage[next].add(u)
+			continue
+		}
+		if err := t.count(u); err != nil {
+			return fmt.Errorf("count what an inbox does: %w", err)
+		}
+	}
+	return nil
+}
+
+func (u usage) same(v usage) bool {
+	return u.account == v.account && u.day == v.day && u.inbox == v.inbox
+}
+
+func (u *usage) add(v usage) {
+	u.in, u.out, u.inFiles = u.in+v.in, u.out+v.out, u.inFiles+v.inFiles
+}
+
+// count adds to the row of an inbox that is there.
+func (t *tx) count(u usage) error {
 	_, err := t.exec(`insert into usage_day (account_id, day, inbox_id, address, inbound, outbound, attachment_bytes)
 		select account_id, $1, id, address, $2, $3, $4 from inbox where id = $5 and account_id = $6
 		on conflict (account_id, day, inbox_id) do update set inbound = usage_day.inbound + $2, outbound = usage_day.outbound + $3,
 			attachment_bytes = usage_day.attachment_bytes + $4`,
-		micros(m.CreatedAt.UTC().Truncate(24*time.Hour)), in, out, bytes, m.Inbox, m.Account)
+		u.day, u.in, u.out, u.inFiles, u.inbox, u.account)
 	return err
 }
 

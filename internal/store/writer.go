@@ -276,12 +276,12 @@ func (t *tx) savepoint(u *unit) error {
 	if err := t.run("savepoint unit"); err != nil {
 		return err
 	}
-	before := len(t.hooks)
+	before, counted := len(t.hooks), len(t.usage)
 	if u.err = u.do(t); u.err != nil {
 		if t.w.fault(u.err) != faultOther {
 			return u.err
 		}
-		t.hooks = t.hooks[:before]
+		t.hooks, t.usage = t.hooks[:before], t.usage[:counted]
 		if err := t.run("rollback to savepoint unit"); err != nil {
 			return errors.Join(u.err, err)
 		}
@@ -308,6 +308,9 @@ func (w *writer) transaction(group []*unit, do func(*tx) error) ([]func(), error
 	}
 	if err == nil {
 		err = t.setLanes()
+	}
+	if err == nil {
+		err = t.countUsage()
 	}
 	if err != nil {
 		return nil, errors.Join(err, t.run("rollback"))
@@ -371,6 +374,7 @@ type tx struct {
 	wrote bool
 	hooks []func()
 	lanes []string // domains whose lanes are to be set
+	usage []usage  // to be counted
 }
 
 // committed has f run by the writer once the transaction is on disk, before
