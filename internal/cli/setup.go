@@ -379,7 +379,7 @@ func changeConfig(path string, w *written, change func(*agenthost.Config) error)
 	if err != nil {
 		return inConfig(path, err)
 	}
-	if kept := path + ".before-openmail"; before != nil && (untouched || !exists(kept)) {
+	if kept := path + ".before-openmail"; before != nil && untouched {
 		if err := replaceFile(kept, before); err != nil {
 			return inConfig(path, err)
 		}
