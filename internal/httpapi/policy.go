@@ -14,7 +14,7 @@ import (
 func (s *Server) policyRoutes() {
 	const policy, quarantine = "Policy", "Quarantine"
 	add(s, route{method: http.MethodGet, path: "/v1/policy", id: "getPolicy", tag: policy, summary: "Get with whom an account, a pod or an inbox may exchange mail"}, s.getPolicy)
-	add(s, route{method: http.MethodPut, path: "/v1/policy", id: "putPolicy", tag: policy, summary: "Replace the policy; rules that are left out stay", limit: maxBody}, s.putPolicy)
+	add(s, route{method: http.MethodPut, path: "/v1/policy", id: "putPolicy", tag: policy, summary: "Replace modes, and the rules of each side that has rules", limit: maxBody}, s.putPolicy)
 	add(s, route{method: http.MethodPut, path: "/v1/policy/mode", id: "setPolicyMode", tag: policy, summary: "Set the mode"}, s.setMode)
 	add(s, route{method: http.MethodPost, path: "/v1/policy/rules", id: "addRule", tag: policy, summary: "Add a rule", status: http.StatusCreated}, s.addRule)
 	add(s, route{method: http.MethodDelete, path: "/v1/policy/rules/{id}", id: "deleteRule", tag: policy, summary: "Remove a rule"}, s.deleteRule)

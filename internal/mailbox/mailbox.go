@@ -20,6 +20,7 @@ import (
 const (
 	DefaultPage = 50
 	MaxPage     = 100
+	maxOffset   = 1 << 40 // far beyond any list, and far from what a sum would overflow
 )
 
 // Config is what a Mailbox works with: every field is needed, but for Reader.
@@ -69,5 +70,5 @@ func page(p openmail.Page) openmail.Page {
 	if p.Limit <= 0 {
 		p.Limit = DefaultPage
 	}
-	return openmail.Page{Limit: min(p.Limit, MaxPage), Offset: max(p.Offset, 0)}
+	return openmail.Page{Limit: min(p.Limit, MaxPage), Offset: min(max(p.Offset, 0), maxOffset)}
 }

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,7 @@ func FuzzRuleValue(f *testing.F) {
 func TestPageIsBroughtWithinBounds(t *testing.T) {
 	for in, want := range map[openmail.Page]openmail.Page{
 		{}: {Limit: 50}, {Limit: 7, Offset: 3}: {Limit: 7, Offset: 3}, {Limit: 101}: {Limit: 100}, {Limit: -1, Offset: -1}: {Limit: 50},
+		{Limit: 7, Offset: math.MaxInt}: {Limit: 7, Offset: 1 << 40},
 	} {
 		if got := page(in); got != want {
 			t.Errorf("%+v: %+v", in, got)
