@@ -1,6 +1,7 @@
 package outgoing
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -17,7 +18,8 @@ const (
 )
 
 // reachable refuses a recipient whose domain takes no mail, so that whoever
-// mistypes it is told at once and not by a report.
+// mistypes it is told at once and not by a report. Of several it is the first
+// in the request's own order.
 func (o *Outgoing) reachable(ctx context.Context, d addressed) error {
 	if o.c.NoMail == nil {
 		return nil
@@ -27,15 +29,19 @@ func (o *Outgoing) reachable(ctx context.Context, d addressed) error {
 	var g errgroup.Group
 	g.SetLimit(reachMany)
 	asked := map[string]bool{}
-	for field, list := range map[string][]openmail.Address{"to": {d.to}, "cc": d.letter.cc} {
-		for _, a := range list {
-			if domain := a.Domain(); !asked[domain] {
-				asked[domain] = true
-				g.Go(func() error { return o.takesMail(ctx, field, domain) })
-			}
+	faults := make([]error, 1+len(d.letter.cc))
+	for i, a := range append([]openmail.Address{d.to}, d.letter.cc...) {
+		field, domain := "cc", a.Domain()
+		if i == 0 {
+			field = "to"
+		}
+		if !asked[domain] {
+			asked[domain] = true
+			g.Go(func() error { faults[i] = o.takesMail(ctx, field, domain); return nil })
 		}
 	}
-	return g.Wait()
+	_ = g.Wait() // the faults are each in their place
+	return cmp.Or(faults...)
 }
 
 func (o *Outgoing) takesMail(ctx context.Context, field, domain string) error {

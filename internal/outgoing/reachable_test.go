@@ -29,6 +29,11 @@ func TestARecipientWhoseDomainTakesNoMailIsRefusedAtOnce(t *testing.T) {
 	if e := w.refused(openmail.CodeNoMX, "cc", l); e.Message != "No mail can reach typo.test: the domain does not exist." {
 		t.Error(e.Message)
 	}
+	l.To, l.CC = "ann@typo.test", []string{"bob@typo.test"}
+	for range 20 { // the same request has the same answer
+		w.refused(openmail.CodeNoMX, "to", l)
+	}
+	l.To, l.CC = "ann@other.test", nil
 	if all := w.messages(w.jane); len(all) != 0 {
 		t.Errorf("%d messages are stored", len(all))
 	}
