@@ -1,6 +1,11 @@
 package openmail
 
-import "strings"
+import (
+	"strings"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
+)
 
 // Address is a mail address with the name that a header gave it.
 type Address struct {
@@ -37,6 +42,41 @@ func BaseAddress(addr string) string {
 		local = base
 	}
 	return local + "@" + domain
+}
+
+// maxPlain bounds what is made plain, in bytes: a domain takes time by the square
+// of its length.
+const maxPlain = 1 << 10
+
+// PlainAddress is the one spelling of an address by which it is compared with
+// others: in lower case, in composed characters (NFC), without quotes that its
+// local part does not need (RFC 5322 section 3.4.1), its domain as DNS has it (RFC
+// 5891) and without a dot behind. What is no address, or very long, is in lower
+// case only.
+func PlainAddress(addr string) string {
+	if len(addr) > maxPlain {
+		return strings.ToLower(addr)
+	}
+	local, domain, ok := cutLast(strings.ToLower(norm.NFC.String(addr)), "@")
+	if !ok {
+		return local
+	}
+	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+		domain = ascii
+	}
+	return unquoted(local) + "@" + strings.TrimSuffix(domain, ".")
+}
+
+// unquoted is a local part without its quotes, unless it needs them.
+func unquoted(local string) string {
+	if len(local) < 2 || local[0] != '"' || local[len(local)-1] != '"' {
+		return local
+	}
+	inside := strings.ReplaceAll(local[1:len(local)-1], `\`, "")
+	if inside == "" || strings.ContainsAny(inside, " \t\"(),:;<>@[]") {
+		return local
+	}
+	return inside
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {

@@ -46,9 +46,10 @@ func (r Rule) Matches(addr string) bool {
 	return slices.Contains(RuleValues(addr), r.Value)
 }
 
-// RuleValues lists every value by which a rule can name addr.
+// RuleValues lists every value by which a rule can name addr, however a stranger
+// has spelled it.
 func RuleValues(addr string) []string {
-	addr = strings.ToLower(addr)
+	addr = PlainAddress(addr)
 	_, domain, ok := cutLast(addr, "@")
 	if !ok || domain == "" {
 		return nil

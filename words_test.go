@@ -186,6 +186,15 @@ func TestAPolicyDecidesByItsRules(t *testing.T) {
 		{"empty allowlist", openmail.ModeAllowlist, nil, "a@b.c", openmail.ReasonUnknown},
 		{"allowed", openmail.ModeAllowlist, []openmail.Rule{allow("b.c")}, "a@b.c", ""},
 		{"block wins", openmail.ModeAllowlist, []openmail.Rule{allow("a@b.c"), block("b.c")}, "a@b.c", openmail.ReasonBlocked},
+		{"by the name that DNS has", openmail.ModeNone, []openmail.Rule{block("xn--bcher-kva.test")}, "bob@Bücher.test", openmail.ReasonBlocked},
+		{"by its address that DNS has", openmail.ModeNone, []openmail.Rule{block("bob@xn--bcher-kva.test")}, "bob@bücher.test", openmail.ReasonBlocked},
+		{"allowed by the name that DNS has", openmail.ModeAllowlist, []openmail.Rule{allow("xn--bcher-kva.test")}, "bob@bücher.test", ""},
+		{"with a dot behind", openmail.ModeNone, []openmail.Rule{block("b.test")}, "a@b.test.", openmail.ReasonBlocked},
+		{"with a wide dot", openmail.ModeNone, []openmail.Rule{block("b.test")}, "a@b．test", openmail.ReasonBlocked},
+		{"in quotes that it does not need", openmail.ModeNone, []openmail.Rule{block("a.b@c.test")}, `"a.\b"@c.test`, openmail.ReasonBlocked},
+		{"in quotes that it needs", openmail.ModeNone, []openmail.Rule{block("a b@c.test")}, `"a b"@c.test`, ""},
+		{"with its accent apart", openmail.ModeNone, []openmail.Rule{block("jürgen@c.test")}, "ju\u0308rgen@c.test", openmail.ReasonBlocked},
+		{"a domain that is none", openmail.ModeNone, []openmail.Rule{block("b.test")}, "a@xn--\x00.b.test", ""},
 		{"nobody", openmail.ModeAllowlist, []openmail.Rule{allow("b.c")}, "", openmail.ReasonUnknown},
 	} {
 		v := openmail.Policy{{Mode: c.mode, Rules: c.rules}}.Admits(c.from)

@@ -44,6 +44,7 @@ func TestRuleValueIsSpelledAsMailIsCompared(t *testing.T) {
 		"Bob@Example.COM": "bob@example.com", " example.com ": "example.com", "*.Example.com": "*.example.com", "example.com.": "example.com",
 		"bob@bücher.example": "bob@xn--bcher-kva.example", "*.bücher.example": "*.xn--bcher-kva.example", "localhost": "localhost",
 		"bob+tag@example.com": "bob+tag@example.com", "jürgen@example.com": "jürgen@example.com",
+		`"ann"@example.com`: "ann@example.com", "ju\u0308rgen@example.com": "jürgen@example.com",
 	} {
 		if got, ok := ruleValue(text); !ok || got != want {
 			t.Errorf("%q: %q, %v, want %q", text, got, ok, want)

@@ -391,6 +391,9 @@ func ruleValue(text string) (string, bool) {
 		return "", false
 	}
 	text = strings.ToLower(strings.TrimSpace(text))
+	if strings.Contains(text, "@") {
+		text = openmail.PlainAddress(text)
+	}
 	if len(text) > maxAddress {
 		return "", false
 	}

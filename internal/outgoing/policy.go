@@ -18,13 +18,13 @@ type named struct{ field, addr string }
 func (o *Outgoing) permitted(ctx context.Context, d addressed) error {
 	at := openmail.Scope{Account: d.inbox.Account, Pod: d.inbox.Pod, Inbox: d.inbox.ID}
 	all := d.named()
-	policies, err := o.c.Rules.PolicyFor(ctx, openmail.Scope{Account: at.Account}, openmail.Outbound, []openmail.Scope{at},
-		each(all, func(n named) string { return n.addr }))
+	compared := each(all, func(n named) string { return o.compared(ctx, n.addr) })
+	policies, err := o.c.Rules.PolicyFor(ctx, openmail.Scope{Account: at.Account}, openmail.Outbound, []openmail.Scope{at}, compared)
 	if err != nil {
 		return fmt.Errorf("read the policy: %w", err)
 	}
-	for _, n := range all {
-		v := policies[0].Admits(n.addr)
+	for i, n := range all {
+		v := policies[0].Admits(compared[i])
 		if v.Admitted {
 			continue
 		}
@@ -34,6 +34,15 @@ func (o *Outgoing) permitted(ctx context.Context, d addressed) error {
 		return notPermitted(n, v)
 	}
 	return nil
+}
+
+// compared is the address that rules are compared with: of an inbox of this
+// server the one without a tag, since every tag leads there.
+func (o *Outgoing) compared(ctx context.Context, addr string) string {
+	if ours, err := o.c.Ours(ctx, openmail.Address{Addr: addr}.Domain()); ours && err == nil {
+		return openmail.BaseAddress(addr)
+	}
+	return addr
 }
 
 // named lists everybody whom a letter names. What is not in the request, but

@@ -53,18 +53,21 @@ func TestMailToWhomThePolicyRefusesIsNotSentAtAll(t *testing.T) {
 		change                   func(*outgoing.Request)
 		field, recipient, reason string // "": sent
 	}{
-		"no rules":                   {openmail.ModeNone, nil, nil, "", "", ""},
-		"an empty allowlist":         {openmail.ModeAllowlist, nil, nil, "to", "Bob@good.test", openmail.ReasonUnknown},
-		"on the allowlist":           {openmail.ModeAllowlist, allow("good.test"), nil, "", "", ""},
-		"by address":                 {openmail.ModeAllowlist, allow("bob@good.test"), nil, "", "", ""},
-		"below a domain is not it":   {openmail.ModeAllowlist, allow("*.good.test"), nil, "to", "Bob@good.test", openmail.ReasonUnknown},
-		"below a domain":             {openmail.ModeAllowlist, allow("*.good.test"), func(r *outgoing.Request) { r.To = "bob@a.b.good.test" }, "", "", ""},
-		"blocked":                    {openmail.ModeNone, []openmail.Rule{block("good.test")}, nil, "to", "Bob@good.test", openmail.ReasonBlocked},
-		"block wins":                 {openmail.ModeAllowlist, append(allow("good.test"), block("bob@good.test")), nil, "to", "Bob@good.test", openmail.ReasonBlocked},
-		"a copy":                     {openmail.ModeAllowlist, allow("good.test"), func(r *outgoing.Request) { r.CC = []string{"c@good.test", "Eve <eve@evil.test>"} }, "cc", "eve@evil.test", openmail.ReasonUnknown},
-		"where answers go":           {openmail.ModeAllowlist, allow("good.test"), func(r *outgoing.Request) { r.ReplyTo = "eve@evil.test" }, "replyTo", "eve@evil.test", openmail.ReasonUnknown},
-		"where answers may go":       {openmail.ModeAllowlist, allow("good.test"), func(r *outgoing.Request) { r.ReplyTo = "c@good.test" }, "", "", ""},
-		"a domain in its own script": {openmail.ModeNone, []openmail.Rule{block("xn--bcher-kva.test")}, func(r *outgoing.Request) { r.To = "bob@Bücher.test" }, "to", "bob@xn--bcher-kva.test", openmail.ReasonBlocked},
+		"no rules":                    {openmail.ModeNone, nil, nil, "", "", ""},
+		"an empty allowlist":          {openmail.ModeAllowlist, nil, nil, "to", "Bob@good.test", openmail.ReasonUnknown},
+		"on the allowlist":            {openmail.ModeAllowlist, allow("good.test"), nil, "", "", ""},
+		"by address":                  {openmail.ModeAllowlist, allow("bob@good.test"), nil, "", "", ""},
+		"below a domain is not it":    {openmail.ModeAllowlist, allow("*.good.test"), nil, "to", "Bob@good.test", openmail.ReasonUnknown},
+		"below a domain":              {openmail.ModeAllowlist, allow("*.good.test"), func(r *outgoing.Request) { r.To = "bob@a.b.good.test" }, "", "", ""},
+		"blocked":                     {openmail.ModeNone, []openmail.Rule{block("good.test")}, nil, "to", "Bob@good.test", openmail.ReasonBlocked},
+		"block wins":                  {openmail.ModeAllowlist, append(allow("good.test"), block("bob@good.test")), nil, "to", "Bob@good.test", openmail.ReasonBlocked},
+		"a copy":                      {openmail.ModeAllowlist, allow("good.test"), func(r *outgoing.Request) { r.CC = []string{"c@good.test", "Eve <eve@evil.test>"} }, "cc", "eve@evil.test", openmail.ReasonUnknown},
+		"where answers go":            {openmail.ModeAllowlist, allow("good.test"), func(r *outgoing.Request) { r.ReplyTo = "eve@evil.test" }, "replyTo", "eve@evil.test", openmail.ReasonUnknown},
+		"where answers may go":        {openmail.ModeAllowlist, allow("good.test"), func(r *outgoing.Request) { r.ReplyTo = "c@good.test" }, "", "", ""},
+		"an inbox of ours by its tag": {openmail.ModeNone, []openmail.Rule{block("joe@" + home)}, func(r *outgoing.Request) { r.To = "joe+x@" + home }, "to", "joe+x@" + home, openmail.ReasonBlocked},
+		"elsewhere a tag is a name":   {openmail.ModeNone, []openmail.Rule{block("bob@good.test")}, func(r *outgoing.Request) { r.To = "bob+x@good.test" }, "", "", ""},
+		"with its accent apart":       {openmail.ModeNone, []openmail.Rule{block("jürgen@good.test")}, func(r *outgoing.Request) { r.To = "ju\u0308rgen@good.test" }, "to", "ju\u0308rgen@good.test", openmail.ReasonBlocked},
+		"a domain in its own script":  {openmail.ModeNone, []openmail.Rule{block("xn--bcher-kva.test")}, func(r *outgoing.Request) { r.To = "bob@Bücher.test" }, "to", "bob@xn--bcher-kva.test", openmail.ReasonBlocked},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, nil)
