@@ -352,11 +352,13 @@ func (w *world) policy(at openmail.Scope, mode openmail.Mode, rules ...openmail.
 	for i := range rules {
 		rules[i].At = at
 	}
-	check(w.t, w.db.PutPolicy(w.t.Context(), openmail.Scope{Account: at.Account}, []mailbox.PolicyChange{{
-		Level:        openmail.PolicyLevel{At: at, Mode: mode, ByAccount: true, Rules: rules},
-		ReplaceRules: true,
-		Record:       openmail.PolicyRecord{ID: id.New(openmail.PrefixRecord), At: at, Action: openmail.PolicyReplaced, Direction: openmail.Inbound, CreatedAt: time.Now()},
-	}}))
+	check(w.t, w.db.ChangePolicy(w.t.Context(), openmail.Scope{Account: at.Account}, at, nil, func([]openmail.Policy) ([]mailbox.PolicyChange, error) {
+		return []mailbox.PolicyChange{{
+			Level:        openmail.PolicyLevel{At: at, Mode: mode, ByAccount: true, Rules: rules},
+			ReplaceRules: true,
+			Record:       openmail.PolicyRecord{ID: id.New(openmail.PrefixRecord), At: at, Action: openmail.PolicyReplaced, Direction: openmail.Inbound, CreatedAt: time.Now()},
+		}}, nil
+	}))
 }
 
 func TestTheRecordOfAMailNamesNobodyAndQuotesNothing(t *testing.T) {

@@ -53,10 +53,9 @@ type Config struct {
 type Mailbox struct {
 	c Config
 
-	// policy is held while a policy is read, changed and written: this
-	// process makes no two changes at once.
-	policy  sync.Mutex
-	pods    sync.Mutex // likewise for a pod
+	// pods is held while a pod is read, changed and written: this process
+	// makes no two changes at once.
+	pods    sync.Mutex
 	held    held
 	reading singleflight.Group // of attachments, by account, message and name
 }

@@ -116,26 +116,24 @@ func (m *Mailbox) change(ctx context.Context, by openmail.Key, l Level, action o
 	if err != nil {
 		return LevelPolicy{}, err
 	}
-	m.policy.Lock()
-	defer m.policy.Unlock()
-	var changes []PolicyChange
-	for _, put := range puts {
-		p, err := m.c.Policies.Policy(ctx, scope, put.Direction, at)
-		if err != nil {
-			return LevelPolicy{}, err
-		}
-		c, err := changed(by, p, put)
-		if err != nil {
-			return LevelPolicy{}, err
-		}
-		if c.Record.Action = action; !c.nothing(p) {
-			changes = append(changes, c)
-		}
+	ds := make([]openmail.Direction, len(puts))
+	for i, put := range puts {
+		ds[i] = put.Direction
 	}
-	if len(changes) > 0 {
-		if err := m.c.Policies.PutPolicy(ctx, scope, changes); err != nil {
-			return LevelPolicy{}, err
+	err = m.c.Policies.ChangePolicy(ctx, scope, at, ds, func(as []openmail.Policy) (changes []PolicyChange, err error) {
+		for i, put := range puts {
+			c, err := changed(by, as[i], put)
+			if err != nil {
+				return nil, err
+			}
+			if c.Record.Action = action; !c.nothing(as[i]) {
+				changes = append(changes, c)
+			}
 		}
+		return changes, nil
+	})
+	if err != nil {
+		return LevelPolicy{}, err
 	}
 	return m.policies(ctx, scope, at)
 }
@@ -296,9 +294,10 @@ func (m *Mailbox) AddRule(ctx context.Context, by openmail.Key, l Level, d openm
 	if err != nil {
 		return openmail.Rule{}, err
 	}
-	m.policy.Lock()
-	defer m.policy.Unlock()
-	if !scope.WholeAccount() { // an account's key may add any
+	// An account's key may add any. What becomes of the policy after it is read
+	// here opens nothing: a rule of a pod's key does not count on an allowlist of
+	// the account's.
+	if !scope.WholeAccount() {
 		p, err := m.c.Policies.Policy(ctx, scope, d, at)
 		if err != nil {
 			return openmail.Rule{}, err
@@ -321,8 +320,6 @@ func (m *Mailbox) DeleteRule(ctx context.Context, by openmail.Key, l Level, rule
 	if err != nil {
 		return err
 	}
-	m.policy.Lock()
-	defer m.policy.Unlock()
 	r, err := m.c.Rules.Rule(ctx, openmail.Scope{Account: scope.Account}, rule)
 	if err != nil {
 		return err

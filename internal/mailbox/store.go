@@ -98,9 +98,13 @@ type Policies interface {
 	// Policy returns that of a level in one direction, with all rules, oldest
 	// first; openmail.CodeNotFound when the level lies outside the scope.
 	Policy(ctx context.Context, scope openmail.Scope, d openmail.Direction, at openmail.Scope) (openmail.Policy, error)
-	// PutPolicy makes all of the changes, with their records, or none;
-	// openmail.CodeNotFound when a level is gone or lies outside the scope.
-	PutPolicy(ctx context.Context, scope openmail.Scope, changes []PolicyChange) error
+	// ChangePolicy has decide say what is to change at a level, given its
+	// policies in those directions as they are, and makes all of the changes,
+	// with their records, or none, and then the error is decide's. Nobody
+	// changes the policies of the account meanwhile. decide may be asked more
+	// than once. openmail.CodeNotFound when the level is gone or lies outside
+	// the scope.
+	ChangePolicy(ctx context.Context, scope, at openmail.Scope, ds []openmail.Direction, decide Decide) error
 }
 
 // Rules is where single rules of policies are kept.
@@ -117,6 +121,9 @@ type Rules interface {
 	// as much the account's; openmail.CodeNotFound.
 	DeleteRule(ctx context.Context, scope openmail.Scope, r openmail.Rule, record openmail.PolicyRecord) error
 }
+
+// Decide says what is to change, of policies as they are. It does nothing else.
+type Decide func(as []openmail.Policy) ([]PolicyChange, error)
 
 // PolicyChange is what one level is to say in the direction of its record.
 type PolicyChange struct {

@@ -19,11 +19,13 @@ func (w *world) policy(d openmail.Direction, mode openmail.Mode, rules ...openma
 	for i := range rules {
 		rules[i].ID, rules[i].At, rules[i].Direction, rules[i].ByAccount, rules[i].CreatedAt = id.At(openmail.PrefixRule, now), w.scope, d, true, now
 	}
-	check(w.t, w.db.PutPolicy(w.t.Context(), w.scope, []mailbox.PolicyChange{{
-		Level:        openmail.PolicyLevel{At: w.scope, Mode: mode, ByAccount: true, Rules: rules},
-		ReplaceRules: true,
-		Record:       openmail.PolicyRecord{ID: id.At(openmail.PrefixRecord, now), At: w.scope, Action: openmail.PolicyReplaced, Direction: d, CreatedAt: now},
-	}}))
+	check(w.t, w.db.ChangePolicy(w.t.Context(), w.scope, w.scope, nil, func([]openmail.Policy) ([]mailbox.PolicyChange, error) {
+		return []mailbox.PolicyChange{{
+			Level:        openmail.PolicyLevel{At: w.scope, Mode: mode, ByAccount: true, Rules: rules},
+			ReplaceRules: true,
+			Record:       openmail.PolicyRecord{ID: id.At(openmail.PrefixRecord, now), At: w.scope, Action: openmail.PolicyReplaced, Direction: d, CreatedAt: now},
+		}}, nil
+	}))
 }
 
 func allow(values ...string) (rules []openmail.Rule) {

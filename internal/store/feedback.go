@@ -33,7 +33,7 @@ func (db *DB) CreateFeedback(ctx context.Context, scope openmail.Scope, f mailbo
 		_, err := t.exec("insert into feedback ("+feedbackColumns+") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
 			f.ID, f.By.Account, f.By.Pod, f.By.Inbox, f.Key, string(f.Type), f.Message, f.Endpoint, f.ErrorCode, f.RequestID, micros(f.CreatedAt))
 		return err
-	})
+	}, f.By.Account)
 }
 
 // Feedback implements mailbox.Feedbacks.

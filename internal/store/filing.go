@@ -78,10 +78,10 @@ func (db *DB) prepareFiling(ctx context.Context, f intake.Filing) (*filing, erro
 	return w, nil
 }
 
-// accounts are those of the copies that take a position.
+// accounts are those of the copies that take a position, or leave a record.
 func (w *filing) accounts() (all []string) {
 	for _, c := range w.Copies {
-		if c.Verdict.Admitted {
+		if c.Verdict.Admitted || c.Refused != nil {
 			all = append(all, c.Message.Account)
 		}
 	}

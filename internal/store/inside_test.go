@@ -436,7 +436,9 @@ func everyPolicy(t *testing.T, db *DB, scope openmail.Scope) {
 		t.Error(err)
 	}
 	_, _ = db.Rule(ctx, scope, rule.ID)
-	_ = db.PutPolicy(ctx, scope, []mailbox.PolicyChange{{Level: openmail.PolicyLevel{At: scope, Mode: openmail.ModeNone, Rules: []openmail.Rule{rule}}, ReplaceRules: true, Record: of("put")}})
+	_ = db.ChangePolicy(ctx, scope, scope, []openmail.Direction{openmail.Inbound}, func([]openmail.Policy) ([]mailbox.PolicyChange, error) {
+		return []mailbox.PolicyChange{{Level: openmail.PolicyLevel{At: scope, Mode: openmail.ModeNone, Rules: []openmail.Rule{rule}}, ReplaceRules: true, Record: of("put")}}, nil
+	})
 	_ = db.DeleteRule(ctx, scope, rule, of("gone"))
 	_ = db.RecordRefusal(ctx, scope, of("refused"))
 	for _, f := range []mailbox.RecordFilter{{}, {Action: openmail.PolicyRefused}, {Direction: openmail.Inbound, Since: now.Add(-time.Hour), Until: now.Add(time.Hour)}} {

@@ -11,7 +11,9 @@ import (
 
 	"openmail"
 	"openmail/internal/dispatch"
+	"openmail/internal/mailbox"
 	"openmail/internal/outgoing"
+	"openmail/internal/store"
 )
 
 // nodes has two processes write to one database, each in its way, and returns
@@ -246,5 +248,99 @@ func TestAGroupThatIsTurnedBackIsRunAgain(t *testing.T) {
 	h.check(<-sent)
 	if n := len(h.claimMail("e.test", time.Now()).Due); n != 1 {
 		t.Errorf("%d deliveries are due", n)
+	}
+}
+
+// A loop that sends where it may not, and strangers that are turned away, are
+// counted in the same records at both nodes.
+func TestTwoNodesTakeTheRecordsOfRefusalsInOneOrder(t *testing.T) {
+	h := newHouse(t, newDatabase(t))
+	inboxes := []openmail.Inbox{h.inbox, h.addInbox("a"), h.addInbox("b"), h.addInbox("c"), h.addInbox("d"), h.addInbox("e")}
+	now := time.Now()
+	refused := func(in openmail.Inbox) openmail.PolicyRecord {
+		r := record(openmail.Scope{Account: h.account, Pod: in.Pod, Inbox: in.ID}, openmail.PolicyRefused, now)
+		r.Address, r.Reason = "eve@evil.test", openmail.ReasonBlocked
+		return r
+	}
+	for i, in := range inboxes {
+		got, err := h.Inbox(t.Context(), h.scope, in.ID)
+		h.check(err)
+		inboxes[i] = got
+	}
+	refusing := func(inboxes []openmail.Inbox) func(*house, *sync.WaitGroup) {
+		return func(node *house, g *sync.WaitGroup) {
+			for range 4 {
+				g.Go(func() {
+					for n := range 60 {
+						r := refused(inboxes[n%len(inboxes)])
+						if err := node.RecordRefusal(t.Context(), r.At, r); err != nil {
+							t.Error(err)
+						}
+						f := node.filing(mail{to: inboxes[n%len(inboxes) : n%len(inboxes)+1], verdict: &openmail.Verdict{Reason: openmail.ReasonBlocked}})
+						f.Copies[0].Refused = &r
+						if _, err := node.File(t.Context(), f); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+		}
+	}
+	back := slices.Clone(inboxes)
+	slices.Reverse(back)
+	if n := h.nodes(t, refusing(inboxes), refusing(back)); n > 0 {
+		t.Errorf("%d deadlocks", n)
+	}
+}
+
+// What a key of the account says of a pod holds, though a key of the pod says
+// something else at the other node at that moment.
+func TestAPodsKeyAtAnotherNodeOverwritesNothingOfTheAccounts(t *testing.T) {
+	h := newHouse(t, newDatabase(t))
+	pod := h.addPod("acme")
+	account := openmail.Key{ID: "key_account", Account: h.account}
+	tenant := openmail.Key{ID: "key_pod", Account: h.account, Pod: pod.ID}
+	room := func(db *store.DB) *mailbox.Mailbox {
+		return mailbox.New(mailbox.Config{Pods: db, Inboxes: db, Policies: db, Rules: db, Records: db})
+	}
+	var inboxes []openmail.Inbox
+	var rounds []chan struct{} // both say that they are there
+	for n := range 60 {
+		inboxes, rounds = append(inboxes, h.addInboxIn(pod.ID, fmt.Sprint("a", n))), append(rounds, make(chan struct{}))
+	}
+	adding := func(node *house, g *sync.WaitGroup) {
+		m := room(node.DB)
+		g.Go(func() {
+			for n, in := range inboxes {
+				rounds[n] <- struct{}{}
+				_, err := m.AddRule(t.Context(), account, mailbox.Level{Inbox: in.ID}, openmail.Inbound, mailbox.NewRule{Type: openmail.RuleBlock, Value: "evil.test"})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	putting := func(node *house, g *sync.WaitGroup) {
+		m := room(node.DB)
+		g.Go(func() {
+			for n, in := range inboxes {
+				<-rounds[n]
+				put := mailbox.PolicyPut{Direction: openmail.Inbound, Mode: openmail.ModeInherit, Rules: []mailbox.NewRule{{Type: openmail.RuleBlock, Value: "spam.test"}}}
+				_, err := m.PutPolicy(t.Context(), tenant, mailbox.Level{Inbox: in.ID}, []mailbox.PolicyPut{put})
+				if err != nil && openmail.CodeOf(err) != openmail.CodeForbidden { // which is that of a rule that it may not leave out
+					t.Error(err)
+				}
+			}
+		})
+	}
+	if n := h.nodes(t, adding, putting); n > 0 {
+		t.Errorf("%d deadlocks", n)
+	}
+	for _, in := range inboxes {
+		p, err := h.Policy(t.Context(), h.scope, openmail.Inbound, openmail.Scope{Account: h.account, Pod: pod.ID, Inbox: in.ID})
+		h.check(err)
+		if own := p[len(p)-1].Rules; !slices.ContainsFunc(own, func(r openmail.Rule) bool { return r.ByAccount }) {
+			t.Errorf("of %s is left %+v", in.Address, own)
+		}
 	}
 }

@@ -20,7 +20,7 @@ func (db *DB) PolicyFor(ctx context.Context, scope openmail.Scope, d openmail.Di
 	for _, a := range addrs {
 		values = append(values, openmail.RuleValues(a)...)
 	}
-	return db.policies(ctx, scope, d, at, func(q *query) *query {
+	return policies(db.reading(ctx), scope, d, at, func(q *query) *query {
 		if len(values) == 0 {
 			return q.and(" and 1 = 0")
 		}
@@ -51,7 +51,20 @@ func (db *DB) Policy(ctx context.Context, scope openmail.Scope, d openmail.Direc
 	if !scope.Covers(at.Account, at.Pod, at.Inbox) {
 		return nil, notFound("policy")
 	}
-	p, err := db.policies(ctx, openmail.Scope{Account: at.Account}, d, []openmail.Scope{at}, func(q *query) *query { return q })
+	return wholePolicy(db.reading(ctx), d, at)
+}
+
+// reading runs queries beside the writer.
+func (db *DB) reading(ctx context.Context) asking {
+	return func(statement string, args ...any) (*sql.Rows, error) { return db.query(ctx, statement, args...) }
+}
+
+// asking runs a query, inside a transaction or not.
+type asking func(statement string, args ...any) (*sql.Rows, error)
+
+// wholePolicy reads the policy of a level with all rules, oldest first.
+func wholePolicy(ask asking, d openmail.Direction, at openmail.Scope) (openmail.Policy, error) {
+	p, err := policies(ask, openmail.Scope{Account: at.Account}, d, []openmail.Scope{at}, func(q *query) *query { return q })
 	if err != nil {
 		return nil, err
 	}
@@ -64,13 +77,13 @@ func (db *DB) Policy(ctx context.Context, scope openmail.Scope, d openmail.Direc
 // policies reads modes and rules of levels of the scope's account at once:
 // every mail asks for them. Only levels that say something have a row, so mail
 // looks for no rules where there are none.
-func (db *DB) policies(ctx context.Context, scope openmail.Scope, d openmail.Direction, at []openmail.Scope, only func(*query) *query) ([]openmail.Policy, error) {
+func policies(ask asking, scope openmail.Scope, d openmail.Direction, at []openmail.Scope, only func(*query) *query) ([]openmail.Policy, error) {
 	q := only(newQuery(`select p.level_id, p.mode, p.by_account, coalesce(r.id, ''), coalesce(r.type, ''), coalesce(r.value, ''),
 		coalesce(r.by_account, 0), coalesce(r.created_at, 0)
 		from policy p left join rule r on r.level_id = p.level_id and r.direction = p.direction`)).
 		and(" where p.level_id in (").some(levelsOf(at)).and(") and p.direction = ").arg(string(d)).
 		and(" and p.account_id = ").arg(scope.Account)
-	rows, err := db.query(ctx, q.text(), q.args...)
+	rows, err := ask(q.text(), q.args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the policy: %w", err)
 	}
@@ -79,11 +92,11 @@ func (db *DB) policies(ctx context.Context, scope openmail.Scope, d openmail.Dir
 	if err != nil {
 		return nil, fmt.Errorf("read the policy: %w", err)
 	}
-	policies := make([]openmail.Policy, len(at))
+	all := make([]openmail.Policy, len(at))
 	for i, scope := range at {
-		policies[i] = policyOf(scope, found)
+		all[i] = policyOf(scope, found)
 	}
-	return policies, nil
+	return all, nil
 }
 
 // levelsOf are the ids of all levels that the scopes stand for, each once.
@@ -144,16 +157,31 @@ func unsetMode(n int) openmail.Mode {
 	return openmail.ModeInherit
 }
 
-// PutPolicy implements mailbox.Policies.
-func (db *DB) PutPolicy(ctx context.Context, scope openmail.Scope, changes []mailbox.PolicyChange) error {
+// ChangePolicy implements mailbox.Policies. The account's row is held from before
+// the policies are read.
+func (db *DB) ChangePolicy(ctx context.Context, scope, at openmail.Scope, ds []openmail.Direction, decide mailbox.Decide) error {
+	if !scope.Covers(at.Account, at.Pod, at.Inbox) {
+		return notFound("policy")
+	}
 	return db.w.write(ctx, func(t *tx) error {
+		as := make([]openmail.Policy, len(ds))
+		for i, d := range ds {
+			var err error
+			if as[i], err = wholePolicy(t.query, d, at); err != nil {
+				return err
+			}
+		}
+		changes, err := decide(as)
+		if err != nil {
+			return err
+		}
 		for _, c := range changes {
 			if err := t.putPolicy(scope, c); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}, at.Account)
 }
 
 func (t *tx) putPolicy(scope openmail.Scope, c mailbox.PolicyChange) error {
@@ -223,7 +251,7 @@ func (db *DB) AddRule(ctx context.Context, scope openmail.Scope, r openmail.Rule
 		}
 		record.Rule = added.ID
 		return t.record(record)
-	})
+	}, r.At.Account)
 	return added, err
 }
 
@@ -276,7 +304,7 @@ func (db *DB) DeleteRule(ctx context.Context, scope openmail.Scope, r openmail.R
 			return err
 		}
 		return t.record(record)
-	})
+	}, r.At.Account)
 }
 
 const quarantineColumns = "id, account_id, inbox_id, from_name, from_addr, subject, reason, rule_id, size_bytes, created_at, expires_at"

@@ -211,7 +211,7 @@ func TestALevelThatIsGoneKeepsNoPolicyAndGetsNone(t *testing.T) {
 				t.Errorf("a rule of what is gone: %v", err)
 			}
 			change := mailbox.PolicyChange{Level: openmail.PolicyLevel{At: at, Mode: openmail.ModeNone}, Record: record(at, openmail.PolicyModeSet, time.Now())}
-			if err := h.PutPolicy(t.Context(), h.scope, []mailbox.PolicyChange{change}); openmail.CodeOf(err) != openmail.CodeNotFound {
+			if err := h.ChangePolicy(t.Context(), h.scope, at, nil, func([]openmail.Policy) ([]mailbox.PolicyChange, error) { return []mailbox.PolicyChange{change}, nil }); openmail.CodeOf(err) != openmail.CodeNotFound {
 				t.Errorf("a mode of what is gone: %v", err)
 			}
 			if _, total := h.records(h.scope, mailbox.RecordFilter{}, openmail.Page{Limit: 1}); total == 0 {

@@ -40,7 +40,9 @@ func fillLevel(b *testing.B, db *DB, at openmail.Scope, rules int) {
 	}
 	level.Rules[0].Value = "sender.test"
 	record := openmail.PolicyRecord{ID: "rec_" + levelID(at), At: at, Direction: openmail.Inbound}
-	err := db.PutPolicy(b.Context(), openmail.Scope{Account: "acc_1"}, []mailbox.PolicyChange{{Level: level, ReplaceRules: true, Record: record}})
+	err := db.ChangePolicy(b.Context(), openmail.Scope{Account: "acc_1"}, at, nil, func([]openmail.Policy) ([]mailbox.PolicyChange, error) {
+		return []mailbox.PolicyChange{{Level: level, ReplaceRules: true, Record: record}}, nil
+	})
 	if err != nil {
 		b.Fatal(err)
 	}

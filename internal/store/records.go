@@ -74,7 +74,7 @@ func (db *DB) RecordRefusal(ctx context.Context, scope openmail.Scope, r openmai
 	if !scope.Covers(r.At.Account, r.At.Pod, r.At.Inbox) {
 		return notFound("inbox")
 	}
-	return db.w.write(ctx, func(t *tx) error { return t.recordRefusal(r) })
+	return db.w.write(ctx, func(t *tx) error { return t.recordRefusal(r) }, r.At.Account)
 }
 
 const recordColumns = "id, account_id, pod_id, inbox_id, action, direction, key_id, rule_id, address, reason, times, detail, created_at"
