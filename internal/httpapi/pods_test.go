@@ -130,6 +130,20 @@ func orEmpty(s *string) string {
 	return *s
 }
 
+func TestAPodsKeyMakesNoAddressOfTheOperators(t *testing.T) {
+	w := newWorld(t)
+	key := w.podKey(w.pod("acme").ID)
+	for _, name := range []string{"postmaster", "hostmaster", "webmaster", "admin", "administrator", "abuse"} {
+		w.fails(403, openmail.CodeForbidden, "mailboxName", http.MethodPost, "/v1/inboxes", key.Token, api.InboxCreate{MailboxName: name})
+	}
+	wantAs[api.Inbox](w, key.Token, 201, http.MethodPost, "/v1/inboxes", api.InboxCreate{MailboxName: "postmaster-7"})
+	w.inbox("postmaster") // the account's key may, and a customer's own domain is theirs:
+	bought := w.domain("acme.example", "acme")
+	w.names.publish(bought.Records)
+	want[api.Domain](w, 200, http.MethodPost, "/v1/domains/"+bought.ID+"/verify", nil)
+	wantAs[api.Inbox](w, key.Token, 201, http.MethodPost, "/v1/inboxes", api.InboxCreate{MailboxName: "postmaster", Domain: "acme.example"})
+}
+
 func TestAPodHasTwentyKeysWhichEndWithIt(t *testing.T) {
 	w := newWorld(t)
 	w.pod("acme")

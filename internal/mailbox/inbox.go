@@ -35,7 +35,8 @@ type NewInbox struct {
 
 // CreateInbox makes an inbox, which mail can reach at once. Errors are
 // openmail.CodeInvalidMailboxName, CodeInvalidDomain, CodeInvalidPod,
-// CodeAddressTaken, CodeInboxLimit.
+// CodeAddressTaken, CodeInboxLimit, and CodeForbidden for a pod's key that wants
+// an address of the server's operator.
 func (m *Mailbox) CreateInbox(ctx context.Context, scope openmail.Scope, n NewInbox) (openmail.Inbox, error) {
 	if err := scope.NeedPod("create an inbox"); err != nil {
 		return openmail.Inbox{}, err
@@ -50,6 +51,10 @@ func (m *Mailbox) CreateInbox(ctx context.Context, scope openmail.Scope, n NewIn
 	domain, own, err := m.domain(ctx, scope, n.Domain, pod)
 	if err != nil {
 		return openmail.Inbox{}, err
+	}
+	if own == "" && !scope.WholeAccount() && slices.Contains(operators(), n.Name) {
+		return openmail.Inbox{}, openmail.FieldErrorf(openmail.CodeForbidden, "mailboxName",
+			"This key reaches the pod %s only: it cannot make %s@%s, where mail for the server's operator goes.", scope.Pod, n.Name, domain)
 	}
 	now := time.Now()
 	in := openmail.Inbox{
@@ -92,6 +97,13 @@ func (n NewInbox) check() error {
 		return err
 	}
 	return checkText("externalId", n.ExternalID, maxExternalID)
+}
+
+// operators are the names under which the operator of a domain is written to (RFC
+// 2142), by certificate authorities too: who reads their mail can get a certificate
+// for it (CA/Browser Forum Baseline Requirements, section 3.2.2.4.4).
+func operators() []string {
+	return []string{"postmaster", "hostmaster", "webmaster", "admin", "administrator", "abuse", "security", "noc", "root", "mailer-daemon"}
 }
 
 // validName reports whether name may stand before the @ of an inbox. Two dots
