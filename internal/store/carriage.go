@@ -64,18 +64,7 @@ func (db *DB) MailBytes(ctx context.Context, scope openmail.Scope, message strin
 
 // wherever is a message that may be in the trash: what is on its way goes on.
 func (db *DB) wherever(ctx context.Context, id string) (row, error) {
-	rows, err := db.query(ctx, "select "+messageColumns+" from message m where m.id = $1", id)
-	if err != nil {
-		return row{}, err
-	}
-	found, err := collect(rows, scanMessage)
-	if err == nil && len(found) == 0 {
-		err = notFound("message")
-	}
-	if err != nil {
-		return row{}, err
-	}
-	return found[0], nil
+	return only("message", scanMessage)(db.query(ctx, "select "+messageColumns+" from message m where m.id = $1", id))
 }
 
 // mailClaim is one claim under way.
@@ -208,18 +197,8 @@ func (t *tx) statusOf(message string) error {
 // SentFrom implements intake.Store.
 func (db *DB) SentFrom(ctx context.Context, scope openmail.Scope, returnPath string) (openmail.Message, error) {
 	q := newQuery("select "+messageColumns+" from message m where m.direction = 'outbound' and m.mail_from = ").arg(returnPath).within(scope, "m.account_id", "m.inbox_id").and(" limit 1")
-	rows, err := db.query(ctx, q.text(), q.args...)
-	if err != nil {
-		return openmail.Message{}, err
-	}
-	found, err := collect(rows, scanMessage)
-	if err == nil && len(found) == 0 {
-		err = notFound("message")
-	}
-	if err != nil {
-		return openmail.Message{}, err
-	}
-	return found[0].Message, nil
+	r, err := only("message", scanMessage)(db.query(ctx, q.text(), q.args...))
+	return r.Message, err
 }
 
 // bounced writes what another server reported of a message after it had taken

@@ -16,18 +16,8 @@ func (db *DB) SentAs(ctx context.Context, scope openmail.Scope, rfcMessageID str
 	id, _, _ := strings.Cut(strings.TrimPrefix(rfcMessageID, "<"), "@")
 	q := newQuery("select "+messageColumns+" from message m where m.direction = 'outbound' and m.id = ").arg(id).
 		and(" and m.rfc_message_id = ").arg(rfcMessageID).within(scope, "m.account_id", "m.inbox_id")
-	rows, err := db.query(ctx, q.text(), q.args...)
-	if err != nil {
-		return openmail.Message{}, err
-	}
-	found, err := collect(rows, scanMessage)
-	if err == nil && len(found) == 0 {
-		err = notFound("message")
-	}
-	if err != nil {
-		return openmail.Message{}, err
-	}
-	return found[0].Message, nil
+	r, err := only("message", scanMessage)(db.query(ctx, q.text(), q.args...))
+	return r.Message, err
 }
 
 // complained suppresses those who complain of a message, as far as it went to

@@ -25,18 +25,7 @@ func scanDomain(s scanner) (d openmail.Domain, err error) {
 }
 
 func (db *DB) oneDomain(ctx context.Context, q *query) (openmail.Domain, error) {
-	rows, err := db.query(ctx, q.text(), q.args...)
-	if err != nil {
-		return openmail.Domain{}, fmt.Errorf("read the domain: %w", err)
-	}
-	found, err := collect(rows, scanDomain)
-	if err != nil {
-		return openmail.Domain{}, fmt.Errorf("read the domain: %w", err)
-	}
-	if len(found) == 0 {
-		return openmail.Domain{}, notFound("domain")
-	}
-	return found[0], nil
+	return only("domain", scanDomain)(db.query(ctx, q.text(), q.args...))
 }
 
 // CreateDomain implements domains.Store.

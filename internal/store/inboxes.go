@@ -45,18 +45,7 @@ func (db *DB) Inbox(ctx context.Context, scope openmail.Scope, id string) (openm
 }
 
 func (db *DB) oneInbox(ctx context.Context, q *query) (openmail.Inbox, error) {
-	rows, err := db.query(ctx, q.text(), q.args...)
-	if err != nil {
-		return openmail.Inbox{}, fmt.Errorf("read the inbox: %w", err)
-	}
-	found, err := collect(rows, scanInbox)
-	if err != nil {
-		return openmail.Inbox{}, fmt.Errorf("read the inbox: %w", err)
-	}
-	if len(found) == 0 {
-		return openmail.Inbox{}, notFound("inbox")
-	}
-	return found[0], nil
+	return only("inbox", scanInbox)(db.query(ctx, q.text(), q.args...))
 }
 
 // Inboxes implements mailbox.Inboxes.

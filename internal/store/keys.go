@@ -20,18 +20,7 @@ func scanKey(s scanner) (k openmail.Key, err error) {
 
 // KeyByHash implements access.Keys.
 func (db *DB) KeyByHash(ctx context.Context, hash [32]byte) (openmail.Key, error) {
-	rows, err := db.query(ctx, "select "+keyColumns+" from api_key where hash = $1", hash[:])
-	if err != nil {
-		return openmail.Key{}, fmt.Errorf("read the key: %w", err)
-	}
-	found, err := collect(rows, scanKey)
-	if err != nil {
-		return openmail.Key{}, fmt.Errorf("read the key: %w", err)
-	}
-	if len(found) == 0 {
-		return openmail.Key{}, notFound("key")
-	}
-	return found[0], nil
+	return only("key", scanKey)(db.query(ctx, "select "+keyColumns+" from api_key where hash = $1", hash[:]))
 }
 
 // CreateKey implements access.Keys.

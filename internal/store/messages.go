@@ -197,18 +197,7 @@ func (db *DB) count(ctx context.Context, q *query) (n int, err error) {
 // message reads one row, or the error for none.
 func (db *DB) message(ctx context.Context, scope openmail.Scope, id string) (row, error) {
 	q := newQuery("select "+messageColumns+" from message m where m.trashed_at = 0 and m.id = ").arg(id).within(scope, "m.account_id", "m.inbox_id")
-	rows, err := db.query(ctx, q.text(), q.args...)
-	if err != nil {
-		return row{}, err
-	}
-	found, err := collect(rows, scanMessage)
-	if err != nil {
-		return row{}, err
-	}
-	if len(found) == 0 {
-		return row{}, notFound("message")
-	}
-	return found[0], nil
+	return only("message", scanMessage)(db.query(ctx, q.text(), q.args...))
 }
 
 // Message implements mailbox.Mail.

@@ -112,19 +112,8 @@ func scanSent(s scanner) (sent outgoing.Sent, err error) {
 // SentBefore implements outgoing.Store.
 func (db *DB) SentBefore(ctx context.Context, scope openmail.Scope, key string, after time.Time) (outgoing.Sent, error) {
 	// The key belongs to the account, whoever of it used it.
-	rows, err := db.query(ctx, "select "+sendKeyColumns+" from send_key where account_id = $1 and idempotency_key = $2 and created_at > $3",
-		scope.Account, key, micros(after))
-	if err != nil {
-		return outgoing.Sent{}, err
-	}
-	found, err := collect(rows, scanSent)
-	if err != nil {
-		return outgoing.Sent{}, err
-	}
-	if len(found) == 0 {
-		return outgoing.Sent{}, notFound("idempotency key")
-	}
-	return found[0], nil
+	return only("idempotency key", scanSent)(db.query(ctx, "select "+sendKeyColumns+" from send_key where account_id = $1 and idempotency_key = $2 and created_at > $3",
+		scope.Account, key, micros(after)))
 }
 
 func sweepSendKeys(t *tx, before int64) (int64, error) {

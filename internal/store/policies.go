@@ -337,18 +337,7 @@ func (db *DB) Quarantined(ctx context.Context, scope openmail.Scope, p openmail.
 // QuarantinedOne implements mailbox.Quarantine.
 func (db *DB) QuarantinedOne(ctx context.Context, scope openmail.Scope, id string) (openmail.Quarantined, error) {
 	q := newQuery("select "+quarantineColumns+" from quarantine where id = ").arg(id).within(scope, "account_id", "inbox_id")
-	rows, err := db.query(ctx, q.text(), q.args...)
-	if err != nil {
-		return openmail.Quarantined{}, fmt.Errorf("read the quarantine: %w", err)
-	}
-	found, err := collect(rows, scanQuarantined)
-	if err != nil {
-		return openmail.Quarantined{}, fmt.Errorf("read the quarantine: %w", err)
-	}
-	if len(found) == 0 {
-		return openmail.Quarantined{}, notFound("quarantined mail")
-	}
-	return found[0], nil
+	return only("quarantined mail", scanQuarantined)(db.query(ctx, q.text(), q.args...))
 }
 
 // DeleteQuarantined implements mailbox.Quarantine.

@@ -3,6 +3,7 @@ package store
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 
 	"openmail"
@@ -158,4 +159,22 @@ func collect[T any](rows *sql.Rows, scan func(scanner) (T, error)) ([]T, error) 
 		all = append(all, x)
 	}
 	return all, rows.Err()
+}
+
+// only makes of a query's rows the first, or openmail.CodeNotFound that names what
+// is not there.
+func only[T any](what string, scan func(scanner) (T, error)) func(*sql.Rows, error) (T, error) {
+	return func(rows *sql.Rows, err error) (none T, _ error) {
+		if err != nil {
+			return none, fmt.Errorf("read the %s: %w", what, err)
+		}
+		found, err := collect(rows, scan)
+		if err != nil {
+			return none, fmt.Errorf("read the %s: %w", what, err)
+		}
+		if len(found) == 0 {
+			return none, notFound(what)
+		}
+		return found[0], nil
+	}
 }
