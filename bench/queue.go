@@ -117,9 +117,9 @@ func (k *sending) drainQueue(ctx context.Context, c queueCase, r *queueRun) (err
 	if err := k.allSent(ctx, s); err != nil {
 		return err
 	}
-	all := k.sink.handovers()
-	if len(all) != c.n {
-		return fmt.Errorf("the relay has %d mails, not %d", len(all), c.n)
+	all, err := k.all(c)
+	if err != nil {
+		return err
 	}
 	r.drained = float64(c.n-1) / all[c.n-1].quit.Sub(all[0].opened).Seconds()
 	r.cpu = cpuOf(s.pid()) * 1000 / float64(c.n)
@@ -134,7 +134,17 @@ func (k *sending) drainQueue(ctx context.Context, c queueCase, r *queueRun) (err
 		return err
 	}
 	r.through = float64(c.n) / time.Since(begin).Seconds()
-	return nil
+	_, err = k.all(c)
+	return err
+}
+
+// all is what the relay has, which must be everything.
+func (k *sending) all(c queueCase) ([]handover, error) {
+	all := k.sink.handovers()
+	if len(all) != c.n {
+		return nil, fmt.Errorf("the relay has %d mails, not %d", len(all), c.n)
+	}
+	return all, nil
 }
 
 // fill has mails of 2 KiB accepted, by eight clients.
