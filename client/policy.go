@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"openmail"
@@ -76,10 +75,5 @@ func (c *Client) PolicyRecords(ctx context.Context, f PolicyFilter, p openmail.P
 			q.Set(name, t.UTC().Format(time.RFC3339Nano))
 		}
 	}
-	for name, n := range map[string]int{"limit": p.Limit, "offset": p.Offset} {
-		if n > 0 {
-			q.Set(name, strconv.Itoa(n))
-		}
-	}
-	return fetch[api.List[api.PolicyRecord]](ctx, c, request{method: http.MethodGet, path: "/v1/policy/audit", query: q})
+	return fetch[api.List[api.PolicyRecord]](ctx, c, request{method: http.MethodGet, path: "/v1/policy/audit", query: pageQuery(q, p)})
 }
