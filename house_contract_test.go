@@ -116,6 +116,12 @@ func shownBy(words []string, known map[string]string) (link string, err error) {
 	return fmt.Sprintf("[%s](../../%s)", name, file), err
 }
 
+// isTest reports whether go test runs a function.
+func isTest(f *ast.FuncDecl) bool {
+	params := f.Type.Params.List
+	return (strings.HasPrefix(f.Name.Name, "Test") || strings.HasPrefix(f.Name.Name, "Fuzz")) && len(params) == 1 && len(params[0].Names) == 1
+}
+
 // fileOfTest finds a test; known has those of the folders that were read.
 func fileOfTest(folder, name string, known map[string]string) (string, error) {
 	if known[folder] == "" {
@@ -130,7 +136,7 @@ func fileOfTest(folder, name string, known map[string]string) (string, error) {
 				return "", err
 			}
 			for _, d := range parsed.Decls {
-				if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil {
+				if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && isTest(f) {
 					known[folder+" "+f.Name.Name] = filepath.ToSlash(file)
 				}
 			}
