@@ -49,9 +49,9 @@ def delivered(message_id):
     """The mail with a Message-ID, out of the person's mailbox."""
     try:
         box = mailbox.Maildir(maildir, factory=lambda f: email.message_from_string(f.read().decode(), policy=email.policy.default), create=False)
-    except mailbox.NoSuchMailboxError:
-        return None  # Postfix makes it for the first mail
-    return next((m for m in box if m["Message-ID"] == message_id), None)
+        return next((m for m in box if m["Message-ID"] == message_id), None)
+    except (mailbox.NoSuchMailboxError, FileNotFoundError):
+        return None  # Postfix makes it for the first mail: one folder after the other
 
 
 def write(previous):
