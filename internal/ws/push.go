@@ -166,7 +166,7 @@ func (s *session) page(ctx context.Context) (events []openmail.Event, more bool,
 	if !scope.WholeAccount() {
 		// The log has more than what is read: where it ended before the
 		// reading is where the cursor is once nothing is left.
-		if head, err = s.server.cfg.Events.Head(ctx, s.group.scope()); err != nil {
+		if head, err = s.server.cfg.Events.Head(ctx, s.audience.scope()); err != nil {
 			return nil, false, err
 		}
 	}

@@ -86,12 +86,12 @@ func (s *Server) recheck() func(context.Context) {
 
 // look finds what a lost bell has left lying, one account after the other.
 func (s *Server) look(ctx context.Context) {
-	for _, g := range s.allGroups() {
-		pos, listening := g.listening()
+	for _, a := range s.allAudiences() {
+		pos, listening := a.listening()
 		if !listening {
 			continue
 		}
-		head, err := s.cfg.Events.Head(ctx, g.scope())
+		head, err := s.cfg.Events.Head(ctx, a.scope())
 		if err != nil {
 			if ctx.Err() == nil {
 				s.warn("looking at the event log", err)
@@ -99,9 +99,9 @@ func (s *Server) look(ctx context.Context) {
 			return
 		}
 		if head > pos {
-			g.ring()
+			a.ring()
 		}
-		for _, ss := range g.all(nil) {
+		for _, ss := range a.all(nil) {
 			if ss.isBehind(pos) {
 				ss.wake()
 			}

@@ -134,10 +134,10 @@ type Server struct {
 	refusing atomic.Int64 // clients that are being turned away
 	counters struct{ open, opened, refused, pushed, receipts atomic.Int64 }
 
-	mu      sync.RWMutex
-	groups  map[string]*group
-	closing bool
-	empty   chan struct{} // closed when closing and no socket is left
+	mu        sync.RWMutex
+	audiences map[string]*audience
+	closing   bool
+	empty     chan struct{} // closed when closing and no socket is left
 }
 
 // maxReads is how many cursors that are behind may read the log at a time, so
@@ -149,7 +149,7 @@ func New(cfg Config) *Server {
 	life, end := context.WithCancel(context.Background())
 	return &Server{
 		cfg: cfg, began: time.Now(), life: life, end: end, tickets: newTickets(),
-		reads: make(chan struct{}, maxReads), groups: map[string]*group{}, empty: make(chan struct{}),
+		reads: make(chan struct{}, maxReads), audiences: map[string]*audience{}, empty: make(chan struct{}),
 	}
 }
 
@@ -175,7 +175,7 @@ func (s *Server) Ticket(key openmail.Key) (ticket string, expires time.Time) {
 func (s *Server) Sockets(scope openmail.Scope) []api.Socket {
 	list := []api.Socket{}
 	for _, ss := range s.covered(scope) {
-		list = append(list, ss.describe(ss.group.head()))
+		list = append(list, ss.describe(ss.audience.head()))
 	}
 	return list
 }
@@ -231,13 +231,13 @@ func (s *Server) admit(ss *session, account string) *fault {
 	if s.closing {
 		return leaving()
 	}
-	g := s.groups[account]
-	if g == nil {
-		g = &group{server: s, account: account}
-		s.groups[account] = g
+	a := s.audiences[account]
+	if a == nil {
+		a = &audience{server: s, account: account}
+		s.audiences[account] = a
 	}
-	ss.group = g
-	if !g.add(ss, s.cfg.Limits.Connections) {
+	ss.audience = a
+	if !a.add(ss, s.cfg.Limits.Connections) {
 		return &fault{closeConnections, "too many connections of this account"}
 	}
 	s.counters.open.Add(1)
@@ -249,8 +249,8 @@ func (s *Server) admit(ss *session, account string) *fault {
 func (s *Server) remove(ss *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if ss.group.drop(ss) {
-		delete(s.groups, ss.group.account)
+	if ss.audience.drop(ss) {
+		delete(s.audiences, ss.audience.account)
 	}
 	s.counters.open.Add(-1)
 	s.checkEmpty()
@@ -258,7 +258,7 @@ func (s *Server) remove(ss *session) {
 
 // checkEmpty tells the shutdown when no socket is left. mu is held.
 func (s *Server) checkEmpty() {
-	if s.closing && len(s.groups) == 0 {
+	if s.closing && len(s.audiences) == 0 {
 		select {
 		case <-s.empty:
 		default:
@@ -270,18 +270,18 @@ func (s *Server) checkEmpty() {
 // sessions lists the sockets that are open.
 func (s *Server) sessions() []*session {
 	var list []*session
-	for _, g := range s.allGroups() {
-		list = g.all(list)
+	for _, a := range s.allAudiences() {
+		list = a.all(list)
 	}
 	return list
 }
 
-func (s *Server) allGroups() []*group {
+func (s *Server) allAudiences() []*audience {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	list := make([]*group, 0, len(s.groups))
-	for _, g := range s.groups {
-		list = append(list, g)
+	list := make([]*audience, 0, len(s.audiences))
+	for _, a := range s.audiences {
+		list = append(list, a)
 	}
 	return list
 }
@@ -289,10 +289,10 @@ func (s *Server) allGroups() []*group {
 // ring is told by the bell that an account has something new.
 func (s *Server) ring(account string) {
 	s.mu.RLock()
-	g := s.groups[account]
+	a := s.audiences[account]
 	s.mu.RUnlock()
-	if g != nil {
-		g.ring()
+	if a != nil {
+		a.ring()
 	}
 }
 

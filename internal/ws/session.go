@@ -29,16 +29,16 @@ const (
 // cursor change only under both, so whoever holds conn.mu may write what they
 // told it.
 type session struct {
-	server *Server
-	group  *group
-	slot   int // its place in group.sessions, under group.mu
-	id     string
-	key    string
-	pod    string // the only one that its key reaches; "": all
-	inbox  string // likewise
-	remote string
-	opened time.Time
-	conn   conn
+	server   *Server
+	audience *audience
+	slot     int // its place in audience.sessions, under audience.mu
+	id       string
+	key      string
+	pod      string // the only one that its key reaches; "": all
+	inbox    string // likewise
+	remote   string
+	opened   time.Time
+	conn     conn
 
 	pinged, ponged atomic.Int64 // the last of each, on the server's clock
 	rings          atomic.Int32 // what woke the pump since it last rested
@@ -68,7 +68,7 @@ type lone struct{ inbox, pod string }
 
 var _ dispatch.Listener = (*session)(nil)
 
-func (s *session) account() string { return s.group.account }
+func (s *session) account() string { return s.audience.account }
 
 // scope is how far the key reaches.
 func (s *session) scope() openmail.Scope {

@@ -196,7 +196,7 @@ func (s *session) tooMany(w wish) bool {
 // begin finds out where a subscription begins.
 func (s *session) begin(lastEventID string) (start, error) {
 	ctx, events := s.server.life, s.server.cfg.Events
-	head, err := events.Head(ctx, s.group.scope())
+	head, err := events.Head(ctx, s.audience.scope())
 	if err != nil || lastEventID == "" {
 		return start{head: head}, err
 	}
@@ -335,7 +335,7 @@ func (s *session) owns(id string) (bool, error) {
 func (s *session) enliven(head openmail.Position) {
 	if !s.live && !s.ended {
 		s.live = true
-		s.group.listen(head)
+		s.audience.listen(head)
 	}
 }
 
@@ -343,6 +343,6 @@ func (s *session) enliven(head openmail.Position) {
 func (s *session) silence() {
 	if s.live {
 		s.live = false
-		s.group.unlisten()
+		s.audience.unlisten()
 	}
 }

@@ -13,10 +13,10 @@ import (
 // crowdPart is how many sockets one goroutine serves before a second helps.
 const crowdPart = 64
 
-// group is the sockets of one account. Those that are up to date are served
+// audience is the sockets of one account. Those that are up to date are served
 // together: each event is read and encoded once for all of them. A socket that
 // is not, or whose client is slow, goes on with its own pump.
-type group struct {
+type audience struct {
 	server  *Server
 	account string
 	rings   atomic.Int32 // what rang since the fan last rested
@@ -44,109 +44,109 @@ type batch struct {
 }
 
 // scope is the whole account: a position means something only there.
-func (g *group) scope() openmail.Scope { return openmail.Scope{Account: g.account} }
+func (a *audience) scope() openmail.Scope { return openmail.Scope{Account: a.account} }
 
 // listen counts a socket that events may flow to from now on. With the first,
 // the fan begins at head.
-func (g *group) listen(head openmail.Position) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.live++; g.live == 1 {
-		g.pos = max(g.pos, head)
+func (a *audience) listen(head openmail.Position) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.live++; a.live == 1 {
+		a.pos = max(a.pos, head)
 	}
 }
 
-func (g *group) unlisten() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.live--
+func (a *audience) unlisten() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.live--
 }
 
 // add takes a session in, unless there are limit of them; 0 is no limit.
-func (g *group) add(s *session, limit int) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if limit > 0 && len(g.sessions) >= limit {
+func (a *audience) add(s *session, limit int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if limit > 0 && len(a.sessions) >= limit {
 		return false
 	}
-	s.slot = len(g.sessions)
-	g.sessions = append(g.sessions, s)
+	s.slot = len(a.sessions)
+	a.sessions = append(a.sessions, s)
 	return true
 }
 
 // drop removes a session, and reports whether it was the last.
-func (g *group) drop(s *session) (empty bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	last := len(g.sessions) - 1
-	moved := g.sessions[last]
-	g.sessions[s.slot], moved.slot = moved, s.slot
-	g.sessions[last] = nil
-	g.sessions = g.sessions[:last]
+func (a *audience) drop(s *session) (empty bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	last := len(a.sessions) - 1
+	moved := a.sessions[last]
+	a.sessions[s.slot], moved.slot = moved, s.slot
+	a.sessions[last] = nil
+	a.sessions = a.sessions[:last]
 	return last == 0
 }
 
 // all appends the sessions to list.
-func (g *group) all(list []*session) []*session {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return append(list, g.sessions...)
+func (a *audience) all(list []*session) []*session {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append(list, a.sessions...)
 }
 
 // head is the newest position that the fan has seen.
-func (g *group) head() openmail.Position {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.pos
+func (a *audience) head() openmail.Position {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.pos
 }
 
 // listening reports whether events may flow to anyone, and how far they have.
-func (g *group) listening() (openmail.Position, bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.pos, g.live > 0
+func (a *audience) listening() (openmail.Position, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.pos, a.live > 0
 }
 
 // ring has the fan look at the log, now or once more. It does not block.
-func (g *group) ring() {
-	if g.rings.Add(1) == 1 {
-		g.server.tasks.start(g.fan)
+func (a *audience) ring() {
+	if a.rings.Add(1) == 1 {
+		a.server.tasks.start(a.fan)
 	}
 }
 
 // fan hands on what is new in the log, and ends.
-func (g *group) fan() {
-	o := g.server.outputs.get()
-	defer g.server.outputs.put(o)
+func (a *audience) fan() {
+	o := a.server.outputs.get()
+	defer a.server.outputs.put(o)
 	for {
-		seen := g.rings.Load()
-		for g.round(o) {
+		seen := a.rings.Load()
+		for a.round(o) {
 		}
-		if g.rings.CompareAndSwap(seen, 0) {
+		if a.rings.CompareAndSwap(seen, 0) {
 			return
 		}
 	}
 }
 
 // round hands on one page of the log. It reports whether there may be more.
-func (g *group) round(o *output) bool {
-	from, ok := g.listening()
+func (a *audience) round(o *output) bool {
+	from, ok := a.listening()
 	if !ok {
 		return false
 	}
-	events, err := g.server.cfg.Events.After(g.server.life, g.scope(), from, pageEvents)
+	events, err := a.server.cfg.Events.After(a.server.life, a.scope(), from, pageEvents)
 	if err != nil {
-		g.server.warn("reading the event log", err, slog.String("account", g.account))
+		a.server.warn("reading the event log", err, slog.String("account", a.account))
 		return false // a later look goes on
 	}
 	if len(events) == 0 {
 		return false
 	}
 	b := encode(events, from, time.Now())
-	g.hand(b, o)
-	g.mu.Lock()
-	g.pos = max(g.pos, b.to)
-	g.mu.Unlock()
+	a.hand(b, o)
+	a.mu.Lock()
+	a.pos = max(a.pos, b.to)
+	a.mu.Unlock()
 	return cut(events, pageEvents)
 }
 
@@ -166,21 +166,21 @@ func encode(events []openmail.Event, from openmail.Position, at time.Time) *batc
 
 // hand gives a batch to every socket of the account. Large crowds are served
 // by several goroutines.
-func (g *group) hand(b *batch, o *output) {
-	g.crowd = g.all(g.crowd[:0])
-	defer clear(g.crowd)
-	parts := min(len(g.crowd)/crowdPart, runtime.GOMAXPROCS(0))
+func (a *audience) hand(b *batch, o *output) {
+	a.crowd = a.all(a.crowd[:0])
+	defer clear(a.crowd)
+	parts := min(len(a.crowd)/crowdPart, runtime.GOMAXPROCS(0))
 	if parts < 2 {
-		handTo(g.crowd, b, o)
+		handTo(a.crowd, b, o)
 		return
 	}
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
 	for i := range parts {
-		part := g.crowd[i*len(g.crowd)/parts : (i+1)*len(g.crowd)/parts]
+		part := a.crowd[i*len(a.crowd)/parts : (i+1)*len(a.crowd)/parts]
 		helpers.Go(func() {
-			own := g.server.outputs.get()
-			defer g.server.outputs.put(own)
+			own := a.server.outputs.get()
+			defer a.server.outputs.put(own)
 			handTo(part, b, own)
 		})
 	}
