@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"openmail"
@@ -19,7 +18,7 @@ const crowdPart = 64
 type audience struct {
 	server  *Server
 	account string
-	rings   atomic.Int32 // what rang since the fan last rested
+	fan     pump // hands on what is new in the log
 
 	mu       sync.Mutex
 	sessions []*session
@@ -108,28 +107,10 @@ func (a *audience) listening() (openmail.Position, bool) {
 }
 
 // ring has the fan look at the log, now or once more. It does not block.
-func (a *audience) ring() {
-	if a.rings.Add(1) == 1 {
-		a.server.tasks.start(a.fan)
-	}
-}
-
-// fan hands on what is new in the log, and ends.
-func (a *audience) fan() {
-	o := a.server.outputs.get()
-	defer a.server.outputs.put(o)
-	for {
-		seen := a.rings.Load()
-		for a.round(o) {
-		}
-		if a.rings.CompareAndSwap(seen, 0) {
-			return
-		}
-	}
-}
+func (a *audience) ring() { a.fan.ring(&a.server.tasks, a.round) }
 
 // round hands on one page of the log. It reports whether there may be more.
-func (a *audience) round(o *output) bool {
+func (a *audience) round() bool {
 	from, ok := a.listening()
 	if !ok {
 		return false
@@ -142,6 +123,8 @@ func (a *audience) round(o *output) bool {
 	if len(events) == 0 {
 		return false
 	}
+	o := a.server.outputs.get()
+	defer a.server.outputs.put(o)
 	b := encode(events, from, time.Now())
 	a.hand(b, o)
 	a.mu.Lock()

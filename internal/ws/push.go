@@ -94,24 +94,9 @@ func (s *session) holds(p openmail.Position) bool {
 	return false
 }
 
-// wake has the pump run, now or once more. It does not block.
-func (s *session) wake() {
-	if s.rings.Add(1) == 1 {
-		s.server.tasks.start(s.pump)
-	}
-}
-
-// pump brings the socket up to date, and ends.
-func (s *session) pump() {
-	for {
-		seen := s.rings.Load()
-		for s.step() {
-		}
-		if s.rings.CompareAndSwap(seen, 0) {
-			return
-		}
-	}
-}
+// wake has the pump bring the socket up to date, now or once more. It does not
+// block.
+func (s *session) wake() { s.pump.ring(&s.server.tasks, s.step) }
 
 // step pushes one page of what comes next: what waits beside the cursor, then
 // the log. It reports whether there may be more.

@@ -41,7 +41,7 @@ type session struct {
 	conn     conn
 
 	pinged, ponged atomic.Int64 // the last of each, on the server's clock
-	rings          atomic.Int32 // what woke the pump since it last rested
+	pump           pump         // brings it up to date
 	ending         atomic.Pointer[fault]
 
 	// These belong to the reader.
