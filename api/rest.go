@@ -542,6 +542,7 @@ type Socket struct {
 	Subscribed    bool     `json:"subscribed" example:"true"`
 	InboxIDs      []string `json:"inboxIds" nullable:"false"`
 	EventTypes    []string `json:"eventTypes" nullable:"false"`
+	Group         string   `json:"group,omitempty" example:"workers" doc:"The group whose events it shares"`
 	Behind        int64    `json:"behind" doc:"Events between the socket and the head of the log"`
 	Unconfirmed   int      `json:"unconfirmed" doc:"Events pushed that await their receipt"`
 	LastReceiptAt Time     `json:"lastReceiptAt" nullable:"true"`

@@ -34,19 +34,20 @@ const (
 	Receipt   Kind = iota // a socket's peer has read it
 	Fell                  // its due time is reached
 	Dropped               // the last socket that held it unconfirmed has ended
+	Returned              // the socket that held it has ended, and another of its group takes over
 	Offered               // a socket that wants it has subscribed
 	Claimed               // a poster takes it
 	Answered              // a post ended
 	Redeliver             // its owner wants it sent again
 )
 
-var kindNames = [...]string{"receipt", "fell", "dropped", "offered", "claimed", "answered", "redeliver"}
+var kindNames = [...]string{"receipt", "fell", "dropped", "returned", "offered", "claimed", "answered", "redeliver"}
 
 func (k Kind) String() string { return kindNames[k] }
 
 // Kinds lists the inputs.
 func Kinds() []Kind {
-	return []Kind{Receipt, Fell, Dropped, Offered, Claimed, Answered, Redeliver}
+	return []Kind{Receipt, Fell, Dropped, Returned, Offered, Claimed, Answered, Redeliver}
 }
 
 // Input is something that happens to a delivery.
@@ -54,8 +55,8 @@ type Input struct {
 	Kind  Kind
 	At    time.Time
 	Route Route
-	// Attempt is the number of the hand-over that Receipt, Dropped or Answered
-	// ends.
+	// Attempt is the number of the hand-over that Receipt, Dropped, Returned or
+	// Answered ends.
 	Attempt int
 	// Outcome is how the post of Answered ended.
 	Outcome openmail.Outcome
@@ -90,6 +91,8 @@ func (r Rules) Next(d openmail.Delivery, in Input) (next openmail.Delivery, chan
 		return r.fell(d, in)
 	case Dropped:
 		return r.dropped(d, in)
+	case Returned:
+		return r.returned(d, in)
 	case Offered:
 		return r.offered(d, in)
 	case Claimed:
@@ -160,6 +163,24 @@ func (r Rules) dropped(d openmail.Delivery, in Input) (openmail.Delivery, bool) 
 	return d, more
 }
 
+// returned counts the hand-over that was lost, as dropped does, and lets another
+// socket have what still waits, before any webhook: that is an attempt more. The
+// post keeps its time when that is later than the deadline.
+func (r Rules) returned(d openmail.Delivery, in Input) (openmail.Delivery, bool) {
+	if !in.Route.Socket { // the others are gone as well
+		return r.dropped(d, in)
+	}
+	if d.State == openmail.StateDelivered || d.State == openmail.StatePosting {
+		return d, false
+	}
+	more := in.Attempt > d.Attempts
+	d.Attempts = max(d.Attempts, in.Attempt)
+	if d.State == openmail.StateFailed {
+		return d, more
+	}
+	return r.handed(d, in.At), true
+}
+
 // fallBack is what becomes of an armed delivery without a receipt.
 func (r Rules) fallBack(d openmail.Delivery, in Input) openmail.Delivery {
 	switch {
@@ -178,11 +199,17 @@ func (r Rules) offered(d openmail.Delivery, in Input) (openmail.Delivery, bool) 
 	if d.State != openmail.StateDue || !in.Route.Socket {
 		return d, false
 	}
-	until := in.At.Add(r.Deadline)
+	return r.handed(d, in.At), true
+}
+
+// handed is a delivery that waits, once a socket has it. What was planned for a
+// moment after the deadline stays planned for then.
+func (r Rules) handed(d openmail.Delivery, at time.Time) openmail.Delivery {
+	until := at.Add(r.Deadline)
 	if d.Due.After(until) {
 		until = d.Due
 	}
-	return r.armed(d, until), true
+	return r.armed(d, until)
 }
 
 func (r Rules) claimed(d openmail.Delivery, in Input) (openmail.Delivery, bool) {

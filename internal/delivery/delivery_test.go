@@ -111,6 +111,21 @@ var table = []struct {
 		[5]string{"due+0s a3 p1", "due+0s a3 p1", same, same, "failed(exhausted) a3 p1"},
 	},
 	{
+		"returned to its group",
+		delivery.Input{Kind: delivery.Returned, Route: both, Attempt: 2},
+		[5]string{"armed+10s a3 p1", "armed+10s a3 p1", same, same, same},
+	},
+	{
+		"returned to nobody",
+		delivery.Input{Kind: delivery.Returned, Route: webhook, Attempt: 3},
+		[5]string{"due+0s a3 p1", "due+0s a3 p1", same, same, "failed(exhausted) a3 p1"},
+	},
+	{
+		"returned during a replay",
+		delivery.Input{Kind: delivery.Returned, Route: both, Attempt: 3},
+		[5]string{"armed+10s a4 p1", "armed+10s a4 p1", same, same, "failed(exhausted) a3 p1"},
+	},
+	{
 		"offered",
 		delivery.Input{Kind: delivery.Offered, Route: both},
 		[5]string{same, "armed+10s a3 p1", same, same, same},
@@ -257,11 +272,13 @@ func TestNothingFallsBeforeItsTime(t *testing.T) {
 }
 
 func TestAnOfferKeepsALaterPost(t *testing.T) {
-	d := start(openmail.StateDue)
-	d.Due = now.Add(4 * time.Minute)
-	d, _ = delivery.DefaultRules().Next(d, delivery.Input{Kind: delivery.Offered, At: now, Route: both})
-	if got := show(d); got != "armed+4m0s a3 p1" {
-		t.Errorf("got %s", got)
+	for _, k := range []delivery.Kind{delivery.Offered, delivery.Returned} {
+		d := start(openmail.StateDue)
+		d.Due = now.Add(4 * time.Minute)
+		d, _ = delivery.DefaultRules().Next(d, delivery.Input{Kind: k, At: now, Route: both})
+		if got := show(d); got != "armed+4m0s a3 p1" {
+			t.Errorf("%v: got %s", k, got)
+		}
 	}
 }
 

@@ -350,6 +350,43 @@ func TestTheDeathOfTheLastSocketThatHeldItPullsTheDeadlineIn(t *testing.T) {
 	})
 }
 
+func TestWhatASocketOfAGroupHadIsOfferedToTheGroupAndNotPosted(t *testing.T) {
+	bubble(t, status(200), func(t *testing.T, w *world) {
+		in := w.account(true)
+		group, holder := &socket{}, &socket{holds: map[openmail.Position]bool{1: true, 2: true}}
+		w.listeners.Join(in.Account, group)
+		w.listeners.Join(in.Account, holder) // another socket that has them too
+		first, second := w.mail(in), w.mail(in)
+		time.Sleep(9 * time.Second)
+		now := time.Now()
+		w.sockets.Confirm([]dispatch.Receipt{{Account: in.Account, Position: 2, Attempt: 1, PushedAt: now, At: now}})
+		w.sockets.Return(group, []dispatch.Receipt{{Account: in.Account, Position: 1, Attempt: 1, PushedAt: now, At: now}})
+		time.Sleep(9 * time.Second) // past the first deadline, within that of the other socket of the group
+		synctest.Wait()
+		group.mu.Lock()
+		offered := group.offered
+		group.mu.Unlock()
+		if len(offered) != 1 || offered[0].ID != first.Event || offered[0].Delivery.Attempts != 2 || len(offered[0].Payload) == 0 {
+			t.Fatalf("offered to the group: %+v", offered)
+		}
+		if n := len(w.endpoint.seen()); n != 0 {
+			t.Errorf("%d posts while the group has the event", n)
+		}
+		if d := w.delivery(in, second.Event); d.State != openmail.StateDelivered {
+			t.Errorf("what was confirmed is %+v", d)
+		}
+		attempts, err := w.db.Attempts(t.Context(), openmail.Scope{Account: in.Account}, first.Event)
+		if err != nil || len(attempts) != 1 || attempts[0].Outcome != openmail.OutcomeLost {
+			t.Errorf("attempts %+v, %v", attempts, err)
+		}
+		time.Sleep(2 * time.Second) // no receipt: the webhook, after all
+		synctest.Wait()
+		if posts := w.endpoint.seen(); len(posts) != 1 {
+			t.Errorf("posts %+v", posts)
+		}
+	})
+}
+
 func TestWithoutAWebhookASlowSocketKeepsTheEventAndIsOfferedItAgain(t *testing.T) {
 	bubble(t, status(200), func(t *testing.T, w *world) {
 		in := w.account(false)

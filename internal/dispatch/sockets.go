@@ -36,6 +36,7 @@ type Sockets struct {
 	mu       sync.Mutex
 	read     []Receipt
 	lost     []Receipt
+	returned map[Listener][]Receipt // what ended sockets of that group had
 	arrived  chan struct{}
 	received func(Receipt)
 }
@@ -60,6 +61,21 @@ func (s *Sockets) Leave(account string, l Listener, lost []Receipt) {
 	s.signal()
 }
 
+// Return says that a socket of a group has ended while others go on, and what it
+// had unconfirmed: the group is offered that, whoever else has it too.
+func (s *Sockets) Return(group Listener, lost []Receipt) {
+	if len(lost) == 0 {
+		return
+	}
+	s.mu.Lock()
+	if s.returned == nil {
+		s.returned = map[Listener][]Receipt{}
+	}
+	s.returned[group] = append(s.returned[group], lost...)
+	s.mu.Unlock()
+	s.signal()
+}
+
 // Confirm takes receipts, to be written within confirmEvery.
 func (s *Sockets) Confirm(receipts []Receipt) {
 	if s.received != nil {
@@ -80,11 +96,12 @@ func (s *Sockets) signal() {
 	}
 }
 
-// Offers returns what waits to be posted at or before a position and is wanted
-// by a socket that has just subscribed: it may have it first. Each is armed
+// Offers returns what waits to be posted at or before a position and is wanted,
+// but not held, by a socket that has just subscribed: it may have it first. Each is armed
 // again and its attempt counted.
 func (s *Sockets) Offers(ctx context.Context, scope openmail.Scope, upTo openmail.Position, l Listener) ([]openmail.Event, error) {
-	return s.receipts.Offer(ctx, scope, upTo, func(e openmail.Event) bool { return l.Wants(e.Inbox, e.Type) }, maxOffers)
+	wanted := func(e openmail.Event) bool { return l.Wants(e.Inbox, e.Type) && !l.Holds(e.Position) }
+	return s.receipts.Offer(ctx, scope, upTo, wanted, maxOffers)
 }
 
 // Run writes receipts until ctx ends, and then what is left of them.
@@ -114,22 +131,38 @@ func gather(ctx context.Context) {
 	}
 }
 
-// write writes everything that came in.
+// write writes everything that came in: what was read before what was lost, so
+// that nothing is given to another socket that this one has confirmed.
 func (s *Sockets) write(ctx context.Context) {
 	s.mu.Lock()
-	read, lost := s.read, s.lost
-	s.read, s.lost = nil, nil
+	read, lost, returned := s.read, s.lost, s.returned
+	s.read, s.lost, s.returned = nil, nil, nil
 	s.mu.Unlock()
 	s.each(ctx, "confirm", read, func(batch []Receipt) error {
 		return s.receipts.Confirm(ctx, openmail.Operator(), batch)
 	})
 	s.each(ctx, "drop", lost, func(batch []Receipt) error {
 		lanes, err := s.receipts.Drop(ctx, openmail.Operator(), batch, s.Wanted)
-		for _, l := range lanes {
-			s.waker.Wake(l)
-		}
+		s.wake(lanes)
 		return err
 	})
+	for group, lost := range returned {
+		heirs := func(_, inbox string, t openmail.EventType) bool { return group.Wants(inbox, t) }
+		s.each(ctx, "return", lost, func(batch []Receipt) error {
+			again, lanes, err := s.receipts.Return(ctx, openmail.Operator(), batch, heirs, s.Wanted)
+			for _, e := range again {
+				group.Offer(e)
+			}
+			s.wake(lanes)
+			return err
+		})
+	}
+}
+
+func (s *Sockets) wake(lanes []Lane) {
+	for _, l := range lanes {
+		s.waker.Wake(l)
+	}
 }
 
 // each writes receipts in batches. One that fails is lost: its events fall due

@@ -39,6 +39,13 @@ type Receipts interface {
 	// attempts that were lost. It returns the lanes of those that changed.
 	Drop(ctx context.Context, scope openmail.Scope, lost []Receipt, listening Listening) ([]Lane, error)
 
+	// Return is Drop for what a socket of a group had: through
+	// delivery.Returned where another of the group wants it. It returns what
+	// that one is to be given, with payloads, oldest first: what was armed, and
+	// what no webhook has taken on; Delivery.Attempts is the number that the next
+	// push carries.
+	Return(ctx context.Context, scope openmail.Scope, lost []Receipt, heirs, listening Listening) ([]openmail.Event, []Lane, error)
+
 	// Offer takes the deliveries in StateDue at or before upTo, of events
 	// that wanted accepts, through delivery.Offered, oldest first, at most
 	// limit of them, and returns their events with payloads.

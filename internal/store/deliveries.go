@@ -380,46 +380,123 @@ func pushed(r dispatch.Receipt, o openmail.Outcome, why string) openmail.Attempt
 
 // Drop implements dispatch.Receipts.
 func (db *DB) Drop(ctx context.Context, scope openmail.Scope, lost []dispatch.Receipt, listening dispatch.Listening) (lanes []dispatch.Lane, err error) {
-	lost = inOrder(lost)
 	err = db.w.write(ctx, func(t *tx) error {
-		lanes = lanes[:0]
-		for _, r := range lost {
-			lane, changed, err := t.lose(scope, r, db.cfg.Rules, listening)
-			if err != nil {
-				return fmt.Errorf("drop: %w", err)
-			}
-			if changed && !slices.Contains(lanes, lane) {
-				lanes = append(lanes, lane)
-			}
-		}
-		return nil
+		l := losing{tx: t, scope: scope, rules: db.cfg.Rules, listening: listening}
+		err := l.all(lost, nil)
+		lanes = l.lanes
+		return err
 	})
-	return lanes, err
+	if err != nil {
+		return nil, fmt.Errorf("drop: %w", err)
+	}
+	return lanes, nil
 }
 
-func (t *tx) lose(scope openmail.Scope, r dispatch.Receipt, rules delivery.Rules, listening dispatch.Listening) (lane dispatch.Lane, changed bool, err error) {
-	e, err := t.eventAt(scope, r.Account, r.Position)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && e.Delivery.State == openmail.StateDelivered {
-		return lane, false, nil
-	}
+// Return implements dispatch.Receipts.
+func (db *DB) Return(ctx context.Context, scope openmail.Scope, lost []dispatch.Receipt, heirs, listening dispatch.Listening) (again []openmail.Event, lanes []dispatch.Lane, err error) {
+	err = db.w.write(ctx, func(t *tx) error {
+		again = again[:0]
+		l := losing{tx: t, scope: scope, rules: db.cfg.Rules, listening: listening, heirs: heirs}
+		err := l.all(lost, func(e openmail.Event) error {
+			own := openmail.Scope{Account: e.Account}
+			full, err := db.locked(ctx, t, own, dispatch.Filter{}, []openmail.Position{e.Position})
+			for i := range full {
+				full[i].Delivery.Attempts = e.Delivery.Attempts
+			}
+			again = append(again, full...)
+			return err
+		})
+		lanes = l.lanes
+		return err
+	})
 	if err != nil {
-		return lane, false, err
+		return nil, nil, fmt.Errorf("return: %w", err)
 	}
-	if err := t.attempt(e.ID, pushed(r, openmail.OutcomeLost, "the socket ended before its receipt")); err != nil {
-		return lane, false, err
+	return again, lanes, nil
+}
+
+// losing takes note of what was lost with sockets.
+type losing struct {
+	*tx
+	scope     openmail.Scope
+	rules     delivery.Rules // but for each account's deadline
+	listening dispatch.Listening
+	heirs     dispatch.Listening // of a group that goes on; nil: it was none
+	lanes     []dispatch.Lane    // where something has changed
+}
+
+// all takes note of each. heir is told of what another socket of the group is to
+// have, with the number of its next attempt.
+func (l *losing) all(lost []dispatch.Receipt, heir func(openmail.Event) error) error {
+	for _, r := range inOrder(lost) {
+		e, err := l.eventAt(l.scope, r.Account, r.Position)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue // deleted meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		if err := l.one(&e, r); err != nil {
+			return err
+		}
+		if l.inherits(&e) && inherited(&e.Delivery) {
+			if err := heir(e); err != nil {
+				return err
+			}
+		}
 	}
-	if rules, err = t.rulesOf(e.Account, rules); err != nil {
-		return lane, false, err
+	return nil
+}
+
+// inherits reports whether another socket of the group wants an event.
+func (l *losing) inherits(e *openmail.Event) bool {
+	return l.heirs != nil && l.heirs(e.Account, e.Inbox, e.Type)
+}
+
+// inherited reports whether another socket of a group is to have what was lost,
+// and numbers its attempt: what is armed is counted already. What a webhook has
+// taken, or is posting, it is not; what a socket outside the group confirmed it is.
+func inherited(d *openmail.Delivery) bool {
+	switch {
+	case d.State == openmail.StateArmed:
+		return true
+	case d.State == openmail.StateFailed, d.State == openmail.StateDelivered && d.Channel == openmail.ChannelWebSocket:
+		d.Attempts++
+		return true
 	}
-	route := delivery.Route{Socket: listening(e.Account, e.Inbox, e.Type)}
-	if route.Webhook, e.Lane, err = t.route(e.Account, e.Inbox); err != nil {
-		return lane, false, err
+	return false
+}
+
+// one writes that an event was lost with a socket, and what becomes of it.
+func (l *losing) one(e *openmail.Event, r dispatch.Receipt) (err error) {
+	if e.Delivery.State == openmail.StateDelivered {
+		return nil
 	}
-	next, changed := rules.Next(e.Delivery, delivery.Input{Kind: delivery.Dropped, At: r.At, Attempt: r.Attempt, Route: route})
+	if err := l.attempt(e.ID, pushed(r, openmail.OutcomeLost, "the socket ended before its receipt")); err != nil {
+		return err
+	}
+	rules, err := l.rulesOf(e.Account, l.rules)
+	if err != nil {
+		return err
+	}
+	in := delivery.Input{Kind: delivery.Dropped, At: r.At, Attempt: r.Attempt}
+	in.Route.Socket = l.listening(e.Account, e.Inbox, e.Type)
+	if l.inherits(e) {
+		in.Kind, in.Route.Socket = delivery.Returned, true
+	}
+	if in.Route.Webhook, e.Lane, err = l.route(e.Account, e.Inbox); err != nil {
+		return err
+	}
+	next, changed := rules.Next(e.Delivery, in)
 	if !changed {
-		return lane, false, nil
+		return nil
 	}
-	return dispatch.Lane{Account: e.Account, Inbox: e.Lane}, true, t.settle(e, next)
+	if lane := (dispatch.Lane{Account: e.Account, Inbox: e.Lane}); !slices.Contains(l.lanes, lane) {
+		l.lanes = append(l.lanes, lane)
+	}
+	err = l.settle(*e, next)
+	e.Delivery = next
+	return err
 }
 
 // Offer implements dispatch.Receipts. As with Redeliver, a reader looks for what

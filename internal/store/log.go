@@ -168,6 +168,18 @@ func (db *DB) After(ctx context.Context, scope openmail.Scope, after openmail.Po
 	return db.events(ctx, rows)
 }
 
+// Undelivered is After for what nobody has confirmed yet, up to and including a
+// position, as the log has it now.
+func (db *DB) Undelivered(ctx context.Context, scope openmail.Scope, after, upTo openmail.Position, limit int) ([]openmail.Event, error) {
+	q := newQuery("select " + fullColumns + fullFrom).ofLog(scope).and(" and e.seq > ").arg(int64(after)).and(" and e.seq <= ").arg(int64(upTo)).
+		and(" and e.state <> 'delivered' order by e.seq limit ").arg(limit)
+	rows, err := db.query(ctx, q.text(), q.args...)
+	if err != nil {
+		return nil, fmt.Errorf("read the event log: %w", err)
+	}
+	return db.events(ctx, rows)
+}
+
 // freshFor is how long the tail is believed where others write too: it does not
 // hear of what they delete, or of their attempts.
 const freshFor = 5 * time.Second

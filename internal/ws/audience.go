@@ -25,6 +25,11 @@ type audience struct {
 	live     int               // sessions that events may flow to
 	pos      openmail.Position // how far the fan has read, while live > 0
 
+	groups map[groupKey]*group
+
+	// sharing is held while a group gets its first socket or loses its last.
+	sharing sync.Mutex
+
 	crowd []*session // the fan's own list
 }
 
@@ -106,8 +111,14 @@ func (a *audience) listening() (openmail.Position, bool) {
 	return a.pos, a.live > 0
 }
 
-// ring has the fan look at the log, now or once more. It does not block.
-func (a *audience) ring() { a.fan.ring(&a.server.tasks, a.round) }
+// ring has the fan and the groups look at the log, now or once more. It does not
+// block.
+func (a *audience) ring() {
+	a.fan.ring(&a.server.tasks, a.round)
+	for _, g := range a.allGroups() {
+		g.wake()
+	}
+}
 
 // round hands on one page of the log. It reports whether there may be more.
 func (a *audience) round() bool {
@@ -200,7 +211,7 @@ func (s *session) standing(b *batch) (level, behind bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case !s.live || s.ended || s.pos >= b.to || s.conn.closing.Load():
+	case !s.live || s.ended || s.group != nil || s.pos >= b.to || s.conn.closing.Load():
 		return false, false
 	case s.pos < b.from || s.pos < s.replay || s.conn.raw == nil:
 		return false, true

@@ -83,7 +83,7 @@ func (s *session) Holds(p openmail.Position) bool {
 
 // holds is Holds; mu is held.
 func (s *session) holds(p openmail.Position) bool {
-	if s.sub.Active() && p > s.pos || s.win.holds(p) {
+	if s.group == nil && s.sub.Active() && p > s.pos || s.win.holds(p) {
 		return true
 	}
 	for i := range s.offers {
@@ -134,7 +134,7 @@ func (s *session) step() (more bool) {
 // page reads what comes next in the log. conn.mu is held.
 func (s *session) page(ctx context.Context) (events []openmail.Event, more bool, err error) {
 	s.mu.Lock()
-	scope, after, open := s.scope(), s.pos, s.live && !s.ended && !s.full()
+	scope, after, open := s.scope(), s.pos, s.live && !s.ended && s.group == nil && !s.full()
 	if only := s.sub.Inboxes(); len(only) == 1 {
 		scope.Inbox = only[0]
 		if s.lone.inbox == only[0] {

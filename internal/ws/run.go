@@ -101,6 +101,11 @@ func (s *Server) look(ctx context.Context) {
 		if head > pos {
 			a.ring()
 		}
+		for _, g := range a.allGroups() {
+			if g.head() < head {
+				g.wake()
+			}
+		}
 		for _, ss := range a.all(nil) {
 			if ss.isBehind(pos) {
 				ss.wake()
@@ -113,7 +118,7 @@ func (s *Server) look(ctx context.Context) {
 func (s *session) isBehind(pos openmail.Position) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.live && !s.ended && !s.paused && s.pos < pos
+	return s.live && !s.ended && s.group == nil && !s.paused && s.pos < pos
 }
 
 // shutDown closes every socket and waits for all that goes on.

@@ -46,6 +46,9 @@ type Log interface {
 	// payloads: at most limit, and about 1 MiB, of them, and none only when
 	// there are none.
 	After(ctx context.Context, scope openmail.Scope, after openmail.Position, limit int) ([]openmail.Event, error)
+	// Undelivered is After for what nobody has confirmed yet, up to and
+	// including a position.
+	Undelivered(ctx context.Context, scope openmail.Scope, after, upTo openmail.Position, limit int) ([]openmail.Event, error)
 }
 
 // Inboxes tells what is whose.
@@ -64,6 +67,10 @@ type Deliveries interface {
 	// Leave says that it has ended, and what was pushed to it without a
 	// receipt.
 	Leave(account string, l dispatch.Listener, lost []dispatch.Receipt)
+	// Return says that a socket of a group has ended while others of it go
+	// on, and what was pushed to it without a receipt: that is offered to
+	// the group.
+	Return(group dispatch.Listener, lost []dispatch.Receipt)
 	// Confirm takes receipts. It does not block for long.
 	Confirm(receipts []dispatch.Receipt)
 	// Offers returns what waits to be posted, at or before upTo, and is

@@ -48,11 +48,14 @@ type session struct {
 	budget budget
 	spoke  bool // a text message came: the stack has grown
 
+	sharing bool // its subscription counts in its group, under group.mu
+
 	mu sync.Mutex
 	cursor
 	lone       lone
-	live       bool // events may flow: `subscribed` was said
-	joined     bool // the dispatcher knows it
+	live       bool   // events may flow: `subscribed` was said
+	joined     bool   // the dispatcher knows it, or its group
+	group      *group // that it shares its events with, from the first subscribe on; nil: none
 	ended      bool
 	paused     bool // the window is full; a receipt wakes the pump
 	offers     []openmail.Event
@@ -120,14 +123,17 @@ func (s *session) part(err error) {
 // end takes the socket out of everything that knows it.
 func (s *session) end(code ws.StatusCode) {
 	s.mu.Lock()
+	lost, queued, joined := s.win.waiting, s.offers, s.joined
 	s.ended, s.offers = true, nil
-	lost, joined := s.win.waiting, s.joined
 	pushed, confirmed := s.win.last, s.confirmed
 	s.silence()
 	s.mu.Unlock()
 
 	now := time.Now()
-	if joined {
+	switch {
+	case s.group != nil:
+		s.audience.unshare(s, queued, s.receipts(lost, now))
+	case joined:
 		s.server.cfg.Deliveries.Leave(s.account(), s, s.receipts(lost, now))
 	}
 	s.server.remove(s)
@@ -271,6 +277,9 @@ func (s *session) deliver(events []pushed, now time.Time) {
 	if len(events) > 0 {
 		s.server.counters.receipts.Add(int64(len(events)))
 		s.server.cfg.Deliveries.Confirm(s.receipts(events, now))
+		if s.group != nil {
+			s.group.freed()
+		}
 	}
 }
 
@@ -287,19 +296,31 @@ func (s *session) odd() error {
 // describe is the socket as its owner may see it. head is the newest position
 // known.
 func (s *session) describe(head openmail.Position) api.Socket {
+	pos := s.reached()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := api.Socket{
 		ID: s.id, Remote: s.remote, ConnectedAt: api.Time{Time: s.opened},
 		Subscribed: s.sub.Active(), InboxIDs: []string{}, EventTypes: []string{},
-		Unconfirmed: len(s.win.waiting), LastReceiptAt: api.Time{Time: s.receiptAt},
+		Group: s.groupName(), Unconfirmed: len(s.win.waiting), LastReceiptAt: api.Time{Time: s.receiptAt},
 	}
 	d.InboxIDs = append(d.InboxIDs, s.sub.Inboxes()...)
 	for _, t := range s.sub.Types() {
 		d.EventTypes = append(d.EventTypes, string(t))
 	}
 	if d.Subscribed {
-		d.Behind = int64(max(0, head-s.pos))
+		d.Behind = int64(max(0, head-pos))
 	}
 	return d
+}
+
+// reached is how far in the log the socket is, or the group that it is in.
+func (s *session) reached() openmail.Position {
+	s.mu.Lock()
+	g, pos := s.group, s.pos
+	s.mu.Unlock()
+	if g != nil {
+		return g.head()
+	}
+	return pos
 }

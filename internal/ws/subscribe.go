@@ -8,6 +8,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"openmail"
+	"openmail/internal/dispatch"
 )
 
 const (
@@ -91,6 +92,9 @@ type start struct {
 // looked up first, then the dispatcher is told, then the client, and only then
 // does anything flow, from that head; so nothing falls between.
 func (s *session) subscribe(m said) error {
+	if problem := s.grouped(m.Group); problem != "" {
+		return s.complain(problem)
+	}
 	wish, problem, err := s.owned(m)
 	switch {
 	case err != nil:
@@ -105,8 +109,14 @@ func (s *session) subscribe(m said) error {
 
 	s.conn.mu.Lock()
 	widened, join := s.widen(wish, at, m.Ack)
-	if join {
+	switch {
+	case join && m.Group != "":
+		s.audience.share(s, m.Group)
+	case join:
 		s.server.cfg.Deliveries.Join(s.account(), s)
+	}
+	if s.group != nil {
+		s.group.begin(s, at)
 	}
 	err = s.confirmSubscription(at)
 	s.conn.mu.Unlock()
@@ -114,7 +124,10 @@ func (s *session) subscribe(m said) error {
 		return err
 	}
 	if widened {
-		s.takeOffers(at)
+		s.takeOffers()
+	}
+	if s.group != nil {
+		s.group.wake()
 	}
 	s.wake()
 	return nil
@@ -251,7 +264,7 @@ func (s *session) confirmSubscription(at start) error {
 		frames = appendFrame(frames, ws.OpText, errorMessage(at.problem))
 	}
 	s.mu.Lock()
-	frames = appendFrame(frames, ws.OpText, subscribedMessage(s.sub, s.win.explicit))
+	frames = appendFrame(frames, ws.OpText, subscribedMessage(s.sub, s.win.explicit, s.groupName()))
 	s.mu.Unlock()
 	if s.conn.closing.Load() {
 		return nil
@@ -265,18 +278,20 @@ func (s *session) confirmSubscription(at start) error {
 	return nil
 }
 
-// takeOffers asks for what is overdue and lies behind the cursor.
-func (s *session) takeOffers(at start) {
-	s.mu.Lock()
-	upTo := s.pos
-	s.mu.Unlock()
-	events, err := s.server.cfg.Deliveries.Offers(s.server.life, s.scope(), upTo, s)
+// takeOffers asks for what is overdue and lies behind the cursor, for itself or
+// for its group.
+func (s *session) takeOffers() {
+	upTo, to := s.reached(), dispatch.Listener(s)
+	if s.group != nil {
+		to = s.group
+	}
+	events, err := s.server.cfg.Deliveries.Offers(s.server.life, s.scope(), upTo, to)
 	if err != nil { // they fall to the webhook as planned
 		s.server.warn("asking for overdue events", err, slog.String("socket", s.id))
 		return
 	}
 	for _, e := range events {
-		s.enqueue(e)
+		to.Offer(e)
 	}
 }
 
@@ -290,30 +305,59 @@ func (s *session) unsubscribe(m said) error {
 		return nil
 	}
 	reply := unsubscribedMessage(m.InboxIDs)
-	if (len(inboxes) > 0 || len(m.InboxIDs) == 0) && !s.narrow(inboxes) {
-		reply = errorMessage("too many exceptions: unsubscribe from everything and list what you want")
+	if len(inboxes) > 0 || len(m.InboxIDs) == 0 {
+		left, ok := s.narrow(inboxes)
+		if !ok {
+			reply = errorMessage("too many exceptions: unsubscribe from everything and list what you want")
+		}
+		s.handBack(left)
 	}
 	return s.conn.finish(appendFrame(nil, ws.OpText, reply))
 }
 
+// handBack gives what the socket does not want any more to the others of its
+// group. conn.mu is held.
+func (s *session) handBack(left []openmail.Event) {
+	if s.group == nil {
+		return
+	}
+	if !s.sub.Active() {
+		s.group.rest(s)
+	}
+	for _, e := range left {
+		s.group.Offer(e)
+	}
+	s.group.wake() // it may have waited for this one
+}
+
 // narrow takes inboxes out of the subscription; none means everything. It
-// reports false, and changes nothing, when too many would be left out. conn.mu
-// is held.
-func (s *session) narrow(inboxes []string) bool {
+// returns what waited beside the cursor and is not wanted any more. ok is false,
+// and nothing changes, when too many would be left out. conn.mu is held.
+func (s *session) narrow(inboxes []string) (left []openmail.Event, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sub := s.sub.Without(inboxes)
 	if sub.Listed() > maxInboxes {
-		return false
+		return nil, false
 	}
 	if !same(s.sub, sub) {
 		s.cursor.change(sub)
 	}
+	s.offers = slices.DeleteFunc(s.offers, func(e openmail.Event) bool {
+		if s.wants(&e) {
+			return false
+		}
+		left = append(left, e)
+		s.offerBytes -= len(e.Payload)
+		return true
+	})
+	if len(s.offers) == 0 {
+		s.offers = nil
+	}
 	if !sub.Active() {
-		s.offers, s.offerBytes = nil, 0
 		s.silence()
 	}
-	return true
+	return left, true
 }
 
 // owns reports whether the key reaches an inbox.

@@ -16,6 +16,7 @@ type said struct {
 	EventTypes  []openmail.EventType `json:"event_types"`
 	LastEventID string               `json:"last_event_id"`
 	Ack         bool                 `json:"ack"`      // of subscribe: receipts come as acks
+	Group       string               `json:"group"`    // of subscribe: shares the events with others
 	EventID     string               `json:"event_id"` // of ack
 }
 
@@ -37,12 +38,16 @@ func understand(message []byte) (said, error) {
 
 // The messages to a client, but for events: their JSON.
 
-// subscribedMessage says that acks are waited for only to who asked for that.
-func subscribedMessage(s openmail.Subscription, acks bool) []byte {
+// subscribedMessage says that acks are waited for, and the group, only to who
+// asked for that.
+func subscribedMessage(s openmail.Subscription, acks bool, group string) []byte {
 	b := appendList([]byte(`{"type":"subscribed","inbox_ids":`), s.Inboxes())
 	b = appendList(append(b, `,"event_types":`...), s.Types())
 	if acks {
 		b = append(b, `,"ack":true`...)
+	}
+	if group != "" {
+		b = api.AppendString(append(b, `,"group":`...), group)
 	}
 	return append(b, '}')
 }

@@ -208,6 +208,14 @@ func (w *world) After(_ context.Context, scope openmail.Scope, after openmail.Po
 	return page, w.broken
 }
 
+func (w *world) Undelivered(ctx context.Context, scope openmail.Scope, after, upTo openmail.Position, limit int) ([]openmail.Event, error) {
+	page, err := w.After(ctx, scope, after, len(w.events))
+	page = slices.DeleteFunc(page, func(e openmail.Event) bool {
+		return e.Position > upTo || e.Delivery.State == openmail.StateDelivered
+	})
+	return page[:min(len(page), limit)], err
+}
+
 func (w *world) Inbox(_ context.Context, scope openmail.Scope, id string) (openmail.Inbox, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -242,6 +250,26 @@ func (w *world) Leave(account string, l dispatch.Listener, lost []dispatch.Recei
 	defer w.mu.Unlock()
 	w.lost = append(w.lost, lost...)
 	w.note()
+}
+
+// Return offers again at once what the dispatcher would have written first.
+func (w *world) Return(group dispatch.Listener, lost []dispatch.Receipt) {
+	w.mu.Lock()
+	var again []openmail.Event
+	for _, r := range lost {
+		for _, e := range w.events {
+			if e.Account == r.Account && e.Position == r.Position {
+				e.Delivery.Attempts = r.Attempt + 1
+				again = append(again, e)
+			}
+		}
+	}
+	w.lost = append(w.lost, lost...)
+	w.note()
+	w.mu.Unlock()
+	for _, e := range again {
+		group.Offer(e)
+	}
 }
 
 func (w *world) Confirm(receipts []dispatch.Receipt) {
