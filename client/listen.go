@@ -35,6 +35,10 @@ type ListenOptions struct {
 	// it was handled, by a message of its own. Without it the answer to a ping
 	// tells that, which a proxy in between might give by itself.
 	Ack bool
+	// Group is a name, of at most 64 bytes, that says with whom the events are
+	// shared: of the sockets with the same one exactly one gets each event. ""
+	// shares nothing.
+	Group string
 	// OnState is called when the connection changes, by the goroutine that
 	// runs the loop; nil: nobody wants to know.
 	OnState func(State)
@@ -243,7 +247,8 @@ func (l *listener) subscribe(position string) []byte {
 		EventTypes  []openmail.EventType `json:"event_types,omitempty"`
 		LastEventID string               `json:"last_event_id,omitempty"`
 		Ack         bool                 `json:"ack,omitempty"`
-	}{"subscribe", l.options.Inboxes, l.options.Types, position, l.options.Ack})
+		Group       string               `json:"group,omitempty"`
+	}{"subscribe", l.options.Inboxes, l.options.Types, position, l.options.Ack, l.options.Group})
 	return frame
 }
 

@@ -192,7 +192,7 @@ func TestListenSubscribesToWhatItWasAskedFor(t *testing.T) {
 		if got := listen(t, c, o, 1); !slices.Equal(got, ids(2, 2)) {
 			t.Errorf("got %v", got)
 		}
-		want := "{subscribe [inb_2] [message.received] evt_1 false }"
+		want := "{subscribe [inb_2] [message.received] evt_1 false  }"
 		if got := fmt.Sprint(s.subscribes[0]); got != want {
 			t.Errorf("subscribed with %s, want %s", got, want)
 		}
@@ -406,7 +406,7 @@ func TestListenAcksWhatWasHandledAndNothingElse(t *testing.T) {
 		}
 		listen := func(after string, limit, most int) {
 			n := 0
-			for _, err := range c.Listen(t.Context(), client.ListenOptions{LastEventID: after, Limit: limit, Ack: true}) {
+			for _, err := range c.Listen(t.Context(), client.ListenOptions{LastEventID: after, Limit: limit, Ack: true, Group: "workers"}) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -427,6 +427,9 @@ func TestListenAcksWhatWasHandledAndNothingElse(t *testing.T) {
 		defer s.mu.Unlock()
 		if !s.subscribes[0].Ack {
 			t.Error("acks were not asked for")
+		}
+		if got := s.subscribes[0].Group; got != "workers" {
+			t.Errorf("asked for the group %q", got)
 		}
 	})
 }

@@ -48,6 +48,7 @@ type subscribeFrame struct {
 	EventTypes  []string `json:"event_types"`
 	LastEventID string   `json:"last_event_id"`
 	Ack         bool     `json:"ack"`
+	Group       string   `json:"group"`
 	EventID     string   `json:"event_id"`
 }
 

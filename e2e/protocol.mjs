@@ -217,9 +217,29 @@ await cases({
     const third = await stream.next();
     await stream.close();
     const next = new Stream();
-    await next.subscribe();
+    await next.subscribe({ last_event_id: second.event_id });
     assert.equal((await next.next()).event_id, third.event_id); // nobody had it acked
     await next.close();
+  },
+
+  async "a group shares its events, and has those of a worker that dies"() {
+    const workers = [new Stream(), new Stream()];
+    for (const w of workers)
+      assert.deepEqual(await w.subscribe({ ack: true, group: "workers" }), { type: "subscribed", inbox_ids: [], event_types: [], ack: true, group: "workers" });
+    await mail(one.address, "first");
+    const first = await workers[0].next();
+    await mail(one.address, "second");
+    const second = await workers[1].next();
+    assert.notEqual(first.event_id, second.event_id);
+    for (const w of workers) await w.quiet();
+    assert.deepEqual((await rest("GET", "/v1/sockets")).body.data.map((s) => s.group), ["workers", "workers"]);
+    await workers[0].close();
+    const again = await workers[1].next();
+    assert.deepEqual([again.event_id, again.attempt], [first.event_id, 2]);
+    workers[1].send({ type: "ack", event_id: again.event_id });
+    for (const { event_id } of [first, second])
+      await until("the receipt", async () => (await rest("GET", `/v1/events/${event_id}`)).body.state === "delivered");
+    await workers[1].close();
   },
 
   async "the owner may close a socket, and it may come back"() {

@@ -21,7 +21,7 @@ const saveEvery = time.Second
 
 type listenFlags struct {
 	inboxes, types []string
-	from           string
+	from, group    string
 	fromStart, ack bool
 	count          int
 }
@@ -40,6 +40,7 @@ func (c *cli) listenCommand() *cobra.Command {
 	f.StringVar(&flags.from, "last-event-id", "", "begin after this event instead of where the last run stopped")
 	f.BoolVar(&flags.fromStart, "from-start", false, "begin with the oldest event that the server still has")
 	f.BoolVar(&flags.ack, "ack", false, "confirm each event by a message once it is printed, for proxies that answer pings themselves")
+	f.StringVar(&flags.group, "group", "", "share the events with all who listen in the group of that name: each goes to one of them")
 	f.IntVar(&flags.count, "count", 0, "end after so many events; 0: never")
 	return cmd
 }
@@ -77,7 +78,7 @@ func unlessInterrupted(ctx context.Context, err error) error {
 }
 
 func (s *session) listenOptions(ctx context.Context, flags listenFlags) (client.ListenOptions, error) {
-	o := client.ListenOptions{FromStart: flags.fromStart, Limit: flags.count, Ack: flags.ack}
+	o := client.ListenOptions{FromStart: flags.fromStart, Limit: flags.count, Ack: flags.ack, Group: flags.group}
 	if !flags.fromStart {
 		o.LastEventID = cmp.Or(flags.from, s.state.LastEventID)
 	}
