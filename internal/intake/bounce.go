@@ -125,8 +125,9 @@ func failure(group string) (f Failure, failed bool) {
 	return f, failed && len(f.Recipients) > 0
 }
 
-// unspelt is an address whose characters that are not ASCII may be spelt in it,
-// as \x{FC} (RFC 6533 section 3). What is no such character stays.
+// unspelt is an address whose characters that are not ASCII, or mean something to
+// the spelling, may be spelt in it, as \x{FC} (RFC 6533 section 3). What is no such
+// character stays.
 func unspelt(addr string) string {
 	var b strings.Builder
 	for {
@@ -136,8 +137,8 @@ func unspelt(addr string) string {
 			return b.String()
 		}
 		hex, rest, closed := strings.Cut(after, "}")
-		n, err := strconv.ParseUint(hex, 16, 32)
-		if !closed || err != nil || n < utf8.RuneSelf || n > utf8.MaxRune {
+		n, err := strconv.ParseUint(hex, 16, 31)
+		if r := rune(n); !closed || err != nil || !utf8.ValidRune(r) || r < utf8.RuneSelf && !strings.ContainsRune(` +=\`, r) {
 			b.WriteString(`\x{`)
 			addr = after
 			continue

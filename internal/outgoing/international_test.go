@@ -37,7 +37,7 @@ func TestAnInternationalAddressThatIsRefusedIsReportedAndSuppressed(t *testing.T
 		w := newWorld(t, &remote{answer: says(outgoing.FateRefused, 550, "5.1.1", "no such user")})
 		w.start()
 		defer w.halt()
-		w.send(w.letter("jürgen@other.test"))
+		w.send(w.letter("jürgen+a=b@other.test"))
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		all := w.messages(w.jane)
@@ -45,28 +45,30 @@ func TestAnInternationalAddressThatIsRefusedIsReportedAndSuppressed(t *testing.T
 			t.Fatalf("jane has %+v", all)
 		}
 		raw := w.raw(all[1].ID)
-		for _, want := range []string{`Final-Recipient: utf-8; j\x{FC}rgen@other.test` + "\r\n", "Content-Type: message/global-headers\r\n", "\r\nTo: jürgen@other.test\r\n"} {
+		for _, want := range []string{`Final-Recipient: utf-8; j\x{FC}rgen\x{2B}a\x{3D}b@other.test` + "\r\n", "Content-Type: message/global-headers\r\n", "\r\nTo: jürgen+a=b@other.test\r\n"} {
 			if !strings.Contains(raw, want) {
 				t.Errorf("the report lacks %q: %s", want, raw)
 			}
 		}
-		w.refused(openmail.CodeSuppressed, "to", w.letter("JÜRGEN@other.test"))
+		w.refused(openmail.CodeSuppressed, "to", w.letter("JÜRGEN+A=b@other.test"))
 	})
 }
 
 func TestAReportSpellsAnInternationalAddressInASCIIOrNot(t *testing.T) {
 	for spelling, failed := range map[string]bool{
-		`utf-8; j\x{FC}rgen@other.test`:     true,
-		`UTF-8; jürgen@other.test`:          true,
-		`utf-8; j\x{FC}rgen@other.test\x{`:  false,
-		`utf-8; j\x{110000}rgen@other.test`: false,
-		`rfc822; j\x{FC}rgen@other.test`:    false,
+		`utf-8; j\x{FC}rgen\x{2B}a\x{3D}b@other.test`: true,
+		`utf-8; j\x{FC}rgen+a=b@other.test`:           true,
+		`UTF-8; jürgen+a=b@other.test`:                true,
+		`utf-8; j\x{FC}rgen+a=b@other.test\x{`:        false,
+		`utf-8; j\x{110000}rgen+a=b@other.test`:       false,
+		`utf-8; j\x{FC}rgen+\x{61}=b@other.test`:      false, // nothing that needs no spelling is spelt
+		`rfc822; j\x{FC}rgen+a=b@other.test`:          false,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, &remote{answer: accepts})
 			w.start()
 			defer w.halt()
-			sent := w.send(w.letter("jürgen@other.test"))
+			sent := w.send(w.letter("jürgen+a=b@other.test"))
 			synctest.Wait()
 			w.reports(w.message(sent.Message).Envelope.MailFrom, "", "Reporting-MTA: dns; mx.other.test\n\nFinal-Recipient: "+spelling+"\nAction: failed\nStatus: 5.1.1\n")
 			if m := w.message(sent.Message); (m.Status == openmail.StatusFailed) != failed {

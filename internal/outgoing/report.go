@@ -126,17 +126,19 @@ func (r report) status() string {
 // typedAddress is an address behind its type (RFC 3464 section 2.3.2); one that
 // is not ASCII is spelt in ASCII (RFC 6533 section 3).
 func typedAddress(addr string) string {
-	var b strings.Builder
-	kind := "rfc822; "
-	for _, r := range oneLine(addr) {
-		if r <= '~' {
-			b.WriteRune(r)
-			continue
-		}
-		kind = "utf-8; "
-		fmt.Fprintf(&b, `\x{%X}`, r)
+	addr = oneLine(addr)
+	if !strings.ContainsFunc(addr, func(r rune) bool { return r > '~' }) {
+		return "rfc822; " + addr
 	}
-	return kind + b.String()
+	var b strings.Builder
+	for _, r := range addr {
+		if r > '~' || strings.ContainsRune(` +=\`, r) {
+			fmt.Fprintf(&b, `\x{%X}`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return "utf-8; " + b.String()
 }
 
 // ascii is a text as it can stand in a field of a report: one line, short.
