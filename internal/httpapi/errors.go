@@ -150,6 +150,11 @@ func invalid(e *huma.ErrorModel) (int, api.Error) {
 		return e.Status, api.Error{Code: string(openmail.CodeBadRequest), Message: "The body has to be application/json."}
 	}
 	body := api.Error{Code: string(openmail.CodeBadRequest), Message: "The body is missing, or is not JSON."}
+	for _, d := range e.Errors {
+		if field, found := strings.CutPrefix(d.Message, nulIn); found {
+			return http.StatusBadRequest, api.Error{Code: string(openmail.CodeBadRequest), Field: field, Message: noStore}
+		}
+	}
 	if e.Status == http.StatusUnprocessableEntity && len(e.Errors) > 0 {
 		body.Field, body.Message = fault(e.Errors[0])
 	}

@@ -61,6 +61,9 @@ func (f *form) add(p *multipart.Part) error {
 	if len(b) > maxFormField {
 		return openmail.Errorf(openmail.CodeTooLarge, "A field of the form is larger than %d bytes.", maxFormField)
 	}
+	if !storable(string(b)) {
+		return notStorable(name)
+	}
 	f.set(name, string(b))
 	return nil
 }

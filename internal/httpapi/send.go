@@ -207,7 +207,10 @@ func readJSON(r io.Reader) (outgoing.Request, error) {
 		return outgoing.Request{}, err
 	}
 	var b mailBody
-	if err := json.Unmarshal(text, &b); err != nil {
+	if err := unmarshal(text, &b); err != nil {
+		if field, ok := errors.AsType[nulError](err); ok {
+			return outgoing.Request{}, notStorable(string(field))
+		}
 		if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && e.Field != "" {
 			return outgoing.Request{}, openmail.FieldErrorf(openmail.CodeBadRequest, e.Field, "%s has another type than expected.", e.Field)
 		}

@@ -228,6 +228,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.fail(noRoute())
 		return
 	}
+	if err := storableURL(r.URL); err != nil {
+		x.fail(err)
+		return
+	}
 	s.mux.ServeHTTP(x, r)
 }
 
