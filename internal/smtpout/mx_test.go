@@ -122,11 +122,14 @@ func TestADomainThatTakesNoMailIsToldAtOnce(t *testing.T) {
 		"no such domain":       {nil, "", outgoing.FateRefused, "5.1.2", true},
 		"no address":           {[]string{"there.test. TXT x"}, "", outgoing.FateRefused, "5.4.4", true},
 		"servers do not exist": {[]string{"there.test. MX 10 a.there.test.", "there.test. MX 20 b.there.test."}, "", outgoing.FateRefused, "5.4.4", true},
-		"DNS fails for MX":     {nil, "there.test. MX", outgoing.FateDeferred, "4.4.3", false},
-		"DNS fails for A":      {[]string{"there.test. MX 10 a.there.test.", "there.test. MX 20 b.there.test."}, "a.there.test. A", outgoing.FateDeferred, "4.4.3", false},
-		"private":              {[]string{"there.test. MX 10 a.there.test.", "a.there.test. A 10.0.0.1"}, "", outgoing.FateRefused, "5.4.4", false},
-		"metadata":             {[]string{"there.test. A 169.254.169.254"}, "", outgoing.FateRefused, "5.4.4", false},
-		"only ourselves":       {[]string{"there.test. MX 10 Out.OpenMail.test.", "there.test. MX 20 a.there.test.", "a.there.test. A 127.0.0.1"}, "", outgoing.FateRefused, "5.4.6", true},
+		"many servers do not exist": {[]string{
+			"there.test. MX 10 a.there.test.", "there.test. MX 20 b.there.test.", "there.test. MX 30 c.there.test.", "there.test. MX 40 d.there.test.",
+		}, "", outgoing.FateRefused, "5.4.4", false},
+		"DNS fails for MX": {nil, "there.test. MX", outgoing.FateDeferred, "4.4.3", false},
+		"DNS fails for A":  {[]string{"there.test. MX 10 a.there.test.", "there.test. MX 20 b.there.test."}, "a.there.test. A", outgoing.FateDeferred, "4.4.3", false},
+		"private":          {[]string{"there.test. MX 10 a.there.test.", "a.there.test. A 10.0.0.1"}, "", outgoing.FateRefused, "5.4.4", false},
+		"metadata":         {[]string{"there.test. A 169.254.169.254"}, "", outgoing.FateRefused, "5.4.4", false},
+		"only ourselves":   {[]string{"there.test. MX 10 Out.OpenMail.test.", "there.test. MX 20 a.there.test.", "a.there.test. A 127.0.0.1"}, "", outgoing.FateRefused, "5.4.6", true},
 	} {
 		srv := &server{}
 		s, n := hosts(t, c.records, srv)

@@ -17,6 +17,10 @@ import (
 // maxHosts is how many mail servers of a domain are considered.
 const maxHosts = 20
 
+// askHosts is how many of them may be asked about for one send, before it is
+// taken.
+const askHosts = 3
+
 // exchanger is a mail server of a domain.
 type exchanger struct {
 	name       string
@@ -75,13 +79,18 @@ func (s *Sender) route(ctx context.Context, domain string) ([]exchanger, *outgoi
 
 // NoMail tells why no mail can get to a domain, as far as its records say: it
 // does not exist, takes none (RFC 7505), or has neither servers nor an address.
-// It is "" where mail may, where nobody answers within ctx, and where a relay
-// finds the way.
+// It is "" where mail may, where nobody answers within ctx, where a relay finds
+// the way, and where there are more than askHosts servers: that is no mistyped
+// domain, and a client must not have us ask the DNS much by a send that costs it
+// nothing.
 func (s *Sender) NoMail(ctx context.Context, domain string) string {
 	if s.relay != (Relay{}) {
 		return ""
 	}
 	hosts, none := s.route(ctx, domain)
+	if len(hosts) > askHosts {
+		return ""
+	}
 	for _, h := range hosts {
 		if _, none = s.places(ctx, h); none == nil || none.Fate != outgoing.FateRefused {
 			return ""
