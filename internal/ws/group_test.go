@@ -1,11 +1,16 @@
 package ws
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gobwas/ws"
+	"github.com/gorilla/websocket"
 
 	"openmail"
 )
@@ -207,5 +212,89 @@ func TestASocketIsInTheGroupOfItsFirstSubscribe(t *testing.T) {
 	}
 	if got := strings.Join(groups, ","); got != "workers," {
 		t.Errorf("listed groups %q", got)
+	}
+}
+
+// TestNothingIsLostOrDoubledWhileSocketsOfAGroupComeAndGo has workers that ack
+// some events and die with others.
+func TestNothingIsLostOrDoubledWhileSocketsOfAGroupComeAndGo(t *testing.T) {
+	const events, workers = 600, 4
+	w := newWorld()
+	url := w.start(t)
+	stays := member(t, url, "om_a") // so that the group is never empty
+	var mu sync.Mutex
+	acked := map[string]int{} // by worker that lived to say so
+	handle := func(c *websocket.Conn, most int) {
+		for n := 0; n < most; n++ {
+			_, m, err := c.ReadMessage()
+			if err != nil {
+				return
+			}
+			var e received
+			if json.Unmarshal(m, &e) != nil || e.ID == "" {
+				n-- // subscribed
+				continue
+			}
+			if n == most-1 {
+				return // dies with this one
+			}
+			if c.WriteMessage(websocket.TextMessage, []byte(`{"type":"ack","event_id":"`+e.ID+`"}`)) != nil {
+				return
+			}
+			mu.Lock()
+			acked[e.ID]++
+			mu.Unlock()
+		}
+	}
+	ctx, done := context.WithCancel(t.Context())
+	defer done()
+	var crowd sync.WaitGroup
+	crowd.Go(func() { handle(stays.Conn, events+1) })
+	for i := range workers {
+		crowd.Go(func() {
+			for life := 0; ctx.Err() == nil; life++ {
+				c, _, err := websocket.DefaultDialer.DialContext(ctx, url, http.Header{"Authorization": {"Bearer om_a"}})
+				if err != nil {
+					if ctx.Err() == nil {
+						t.Error(err)
+					}
+					return
+				}
+				context.AfterFunc(ctx, func() { c.Close() })
+				_ = c.WriteMessage(websocket.TextMessage, []byte(`{"type":"subscribe","group":"workers","ack":true}`))
+				handle(c, 1+(life+i)%7)
+				_ = c.Close()
+			}
+		})
+	}
+	var ids []string
+	for range events {
+		ids = append(ids, w.add("inb_a1"))
+	}
+	confirmed := func() map[openmail.Position]int {
+		n := map[openmail.Position]int{}
+		for _, r := range w.receipts {
+			n[r.Position]++
+		}
+		return n
+	}
+	w.until(t, "every event is confirmed", func() bool { return len(confirmed()) == events })
+	done()
+	_ = stays.Conn.Close()
+	crowd.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for p, n := range confirmed() {
+		if n != 1 {
+			t.Errorf("event %d was confirmed %d times", p, n)
+		}
+	}
+	for _, id := range ids {
+		if acked[id] == 0 {
+			t.Errorf("%s was confirmed though nobody had it", id)
+		}
+	}
+	if len(w.lost) == 0 {
+		t.Error("nobody died with an event")
 	}
 }
