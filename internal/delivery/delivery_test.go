@@ -282,45 +282,114 @@ func TestAnOfferKeepsALaterPost(t *testing.T) {
 	}
 }
 
-// TestEveryReachableDeliveryIsSound walks every sequence of inputs from every
-// birth and checks what must hold of each delivery on the way.
+// depth is how many inputs follow each other in the exploration.
+const depth = 12
+
+// TestEveryReachableDeliveryIsSound takes every sequence of inputs from every
+// birth, as long as depth: on time and early, of the attempt that is under way, the
+// one before and the one after; and checks what must hold of each delivery on the
+// way, and of each step.
 func TestEveryReachableDeliveryIsSound(t *testing.T) {
 	rules := delivery.DefaultRules()
-	routes := []delivery.Route{nobody, socket, webhook, both}
 	seen := map[string]bool{}
-	var walk func(d openmail.Delivery, at time.Time, depth int)
-	walk = func(d openmail.Delivery, at time.Time, depth int) {
+	steps := 0
+	var walk func(d openmail.Delivery, at time.Time, left int)
+	walk = func(d openmail.Delivery, at time.Time, left int) {
 		if err := sound(d); err != "" {
 			t.Fatalf("%s: %+v", err, d)
 		}
-		key := fmt.Sprintf("%+v %v %d", d, at, depth)
-		if seen[key] || depth == 0 {
+		// Only how long something is from now matters to what follows.
+		key := fmt.Sprintf("%s %s %v %v %d %d %d", d.State, d.Reason, d.Channel, d.Due.Sub(at), d.Attempts, d.Posts, left)
+		if seen[key] || left == 0 {
 			return
 		}
 		seen[key] = true
-		for _, route := range routes {
+		for _, in := range inputs(d, at) {
+			next, changed := rules.Next(d, in)
+			steps++
+			if err := lawful(rules, d, in, next, changed); err != "" {
+				t.Fatalf("%s: %s, then %v %+v, is %s", err, show(d), in.Kind, in, show(next))
+			}
+			walk(next, in.At, left-1)
+		}
+	}
+	for _, route := range []delivery.Route{nobody, socket, webhook, both} {
+		walk(rules.Born(now, route), now, depth)
+	}
+	t.Logf("%d steps, to depth %d", steps, depth)
+}
+
+// inputs is all that may happen to a delivery.
+func inputs(d openmail.Delivery, at time.Time) (all []delivery.Input) {
+	times := []time.Time{at}
+	if d.Due.After(at) {
+		times = append(times, d.Due)
+	}
+	for _, when := range times {
+		for _, route := range []delivery.Route{nobody, socket, webhook, both} {
 			for _, k := range delivery.Kinds() {
 				outcomes := []openmail.Outcome{""}
 				if k == delivery.Answered {
 					outcomes = []openmail.Outcome{openmail.OutcomeDelivered, openmail.OutcomeRefused, openmail.OutcomeGone}
 				}
 				for _, o := range outcomes {
-					when := at
-					if d.Due.After(at) {
-						when = d.Due
+					for n := max(1, d.Attempts-1); n <= d.Attempts+1; n++ {
+						all = append(all, delivery.Input{Kind: k, At: when, Route: route, Attempt: n, Outcome: o})
 					}
-					next, changed := rules.Next(d, delivery.Input{Kind: k, At: when, Route: route, Attempt: d.Attempts, Outcome: o})
-					if changed && next == d && k != delivery.Fell && k != delivery.Dropped && k != delivery.Redeliver {
-						t.Fatalf("%v reported a change of %+v that is none", k, d)
-					}
-					walk(next, when, depth-1)
 				}
 			}
 		}
 	}
-	for _, route := range routes {
-		walk(rules.Born(now, route), now, 5)
+	return all
+}
+
+// lawful says what is wrong with a step; "" when nothing is.
+func lawful(rules delivery.Rules, d openmail.Delivery, in delivery.Input, next openmail.Delivery, changed bool) string {
+	read := in.Kind == delivery.Receipt || in.Kind == delivery.Answered && in.Outcome == openmail.OutcomeDelivered
+	again := in.Kind == delivery.Redeliver
+	took := func(s openmail.State) bool { return next.State == s && d.State != s }
+	switch {
+	case !changed && next != d:
+		return "a change that is not reported"
+	case changed && next == d && in.Kind != delivery.Fell && in.Kind != delivery.Dropped && !again:
+		return "a change that is none"
+	case in.Kind == delivery.Answered && !read && in.Attempt != d.Attempts && changed:
+		return "the answer of another post counts"
+	case next.Attempts < d.Attempts:
+		return "the number of an attempt may come twice"
+	case read && next.State != openmail.StateDelivered:
+		return "what was read is not delivered"
+	case d.State == openmail.StateDelivered && !again && (next.State != d.State || next.Channel != d.Channel || next.DeliveredAt != d.DeliveredAt):
+		return "what was delivered is not any more"
+	case took(openmail.StateDelivered) && !read:
+		return "delivered, and nobody has read it"
+	case took(openmail.StateFailed) && !mayFail(rules, d, in, next):
+		return "given up though there was a way"
+	case d.State == openmail.StateFailed && next.State != d.State && !read && !again:
+		return "what had failed goes on by itself"
+	case took(openmail.StatePosting) && (in.Kind != delivery.Claimed || !in.Route.Webhook || in.At.Before(d.Due) || next.Posts != d.Posts+1):
+		return "a post that was not to begin"
+	case (took(openmail.StatePosting) || took(openmail.StateArmed)) && next.Attempts == d.Attempts:
+		return "a hand-over without a number of its own"
+	case next.Due.Sub(in.At) > 8*time.Minute: // twice the longest pause of the schedule
+		return "it waits for longer than anything asks it to"
+	case next.Posts > len(rules.Schedule) && !again:
+		return "posted more often than the schedule has it"
 	}
+	return ""
+}
+
+// mayFail reports whether a delivery may be given up.
+func mayFail(rules delivery.Rules, d openmail.Delivery, in delivery.Input, next openmail.Delivery) bool {
+	switch next.Reason {
+	case openmail.ReasonNoRoute:
+		return in.Route == nobody
+	case openmail.ReasonGone:
+		return in.Outcome == openmail.OutcomeGone
+	case openmail.ReasonExhausted:
+		return in.Outcome == openmail.OutcomeRefused && d.Posts >= len(rules.Schedule)
+	}
+	return false
 }
 
 func sound(d openmail.Delivery) string {
