@@ -184,6 +184,9 @@ func TestWhatCannotBeUnderstoodIsAnswered(t *testing.T) {
 		`{"type":"subscribe","inbox_ids":"inb_a1"}`:                              "inbox_ids",
 		`{"type":"subscribe","inbox_ids":[1]}`:                                   "inbox_ids",
 		`{"type":"subscribe","last_event_id":7}`:                                 "last_event_id",
+		`{"type":"subscribe","inbox_ids":["inb_\u0000"]}`:                        "U+0000",
+		`{"type":"subscribe","last_event_id":"\u0000"}`:                          "U+0000",
+		`{"type":"subscribe","group":"a\u0000"}`:                                 "U+0000",
 		`{"type":"subscribe","inbox_ids":[""]}`:                                  "no such inbox",
 		`{"type":"subscribe","event_types":["` + strings.Repeat("x", 65) + `"]}`: "event type",
 	} {

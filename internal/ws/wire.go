@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"openmail"
 	"openmail/api"
@@ -32,6 +34,11 @@ func understand(message []byte) (said, error) {
 	}
 	if err != nil {
 		return m, errors.New("invalid JSON")
+	}
+	// PostgreSQL does not even take it to look for it.
+	nul := func(s string) bool { return strings.ContainsRune(s, 0) }
+	if slices.ContainsFunc(m.InboxIDs, nul) || nul(m.LastEventID) || nul(m.Group) {
+		return m, errors.New("a text must not hold U+0000")
 	}
 	return m, nil
 }
