@@ -162,28 +162,33 @@ func (db *DB) DeleteInbox(ctx context.Context, scope openmail.Scope, id string, 
 	if err := db.forgetContacts(ctx, in); err != nil {
 		return fmt.Errorf("empty the inbox: %w", err)
 	}
-	return db.w.write(ctx, func(t *tx) error {
-		var account, pod string
-		q := newQuery("select account_id, pod_id from inbox where id = ").arg(id).inPod(scope, "account_id", "pod_id", "id")
-		if err := t.row(q.text(), q.args, &account, &pod); err != nil {
-			return orNotFound(err, "inbox")
-		}
-		t.forget(account)
-		return t.each([]any{id}, deleteEvents("select event_id from message where inbox_id = $1")...).then([]any{id},
-			"delete from attachment_text where message_id in (select id from message where inbox_id = $1)",
-			"delete from mail_delivery where message_id in (select id from message where inbox_id = $1)",
-			"delete from message where inbox_id = $1",
-			"delete from mention where inbox_id = $1",
-			"delete from thread where inbox_id = $1 and joined_to = '' and trashed_at = 0",
-			"delete from thread where inbox_id = $1 and (joined_to <> '' or trashed_at > 0)",
-			"delete from quarantine where inbox_id = $1",
-			"delete from rule where level_id = $1",
-			"delete from policy where level_id = $1",
-			"delete from suspension where subject = $1",
-			"delete from contact where inbox_id = $1",
-			"delete from acquaintance where inbox_id = $1",
-			"delete from inbox where id = $1").
-			then([]any{account, id}, "delete from endpoint where account_id = $1 and inbox_id = $2").
-			then([]any{micros(at), account, pod, id}, "update api_key set revoked_at = $1 where account_id = $2 and pod_id = $3 and inbox_id = $4 and revoked_at = 0").err
-	}, in.Account) // another node that files mail for it waits, and finds it gone
+	// Another node that files mail for it waits, and finds it gone.
+	return db.w.write(ctx, func(t *tx) error { return t.removeInbox(scope, in, at) }, in.Account)
+}
+
+// removeInbox removes an inbox and what is left in it.
+func (t *tx) removeInbox(scope openmail.Scope, in openmail.Inbox, at time.Time) error {
+	var account, pod string
+	q := newQuery("select account_id, pod_id from inbox where id = ").arg(in.ID).inPod(scope, "account_id", "pod_id", "id")
+	if err := t.row(q.text(), q.args, &account, &pod); err != nil {
+		return orNotFound(err, "inbox")
+	}
+	t.forget(account)
+	t.usedAll(in)
+	return t.each([]any{in.ID}, deleteEvents("select event_id from message where inbox_id = $1")...).then([]any{in.ID},
+		"delete from attachment_text where message_id in (select id from message where inbox_id = $1)",
+		"delete from mail_delivery where message_id in (select id from message where inbox_id = $1)",
+		"delete from message where inbox_id = $1",
+		"delete from mention where inbox_id = $1",
+		"delete from thread where inbox_id = $1 and joined_to = '' and trashed_at = 0",
+		"delete from thread where inbox_id = $1 and (joined_to <> '' or trashed_at > 0)",
+		"delete from quarantine where inbox_id = $1",
+		"delete from rule where level_id = $1",
+		"delete from policy where level_id = $1",
+		"delete from suspension where subject = $1",
+		"delete from contact where inbox_id = $1",
+		"delete from acquaintance where inbox_id = $1",
+		"delete from inbox where id = $1").
+		then([]any{account, in.ID}, "delete from endpoint where account_id = $1 and inbox_id = $2").
+		then([]any{micros(at), account, pod, in.ID}, "update api_key set revoked_at = $1 where account_id = $2 and pod_id = $3 and inbox_id = $4 and revoked_at = 0").err
 }

@@ -101,6 +101,26 @@ func TestAUnitThatFailsIsNotCountedAndItsNeighboursAreOnce(t *testing.T) {
 	}
 }
 
+func TestWhatIsFiledAsItsInboxGoesIsCounted(t *testing.T) {
+	db := openForDisk(t)
+	scope := openmail.Scope{Account: "acc_1"}
+	in, err := db.Inbox(t.Context(), scope, "inb_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := openmail.Message{Account: "acc_1", Inbox: "inb_1", Direction: openmail.Inbound, CreatedAt: time.Now()}
+	errs := together(t, db,
+		func(t *tx) error { t.used(m); return nil },
+		func(t *tx) error { return t.removeInbox(scope, in, time.Now()) })
+	if errs[0] != nil || errs[1] != nil {
+		t.Fatal(errs)
+	}
+	u, err := db.Usage(t.Context(), scope, time.Now().Add(-48*time.Hour), time.Now().Add(48*time.Hour), openmail.Page{Limit: 1})
+	if err != nil || len(u.Inboxes) != 1 || u.Inboxes[0].Inbound != 1 || u.Inboxes[0].Address != in.Address {
+		t.Errorf("counted %+v, %v", u, err)
+	}
+}
+
 func TestNoSenderChoosesHowManyStatementsAreKept(t *testing.T) {
 	db := openForDisk(t)
 	for labels := range 120 {

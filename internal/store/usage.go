@@ -18,6 +18,7 @@ const KeepUsage = 400 * 24 * time.Hour
 // usage is what one inbox has more to be counted on a day.
 type usage struct {
 	account, inbox   string
+	address          string // of an inbox that goes in the same group; "": it is looked up
 	day              int64
 	in, out, inFiles int64 // the last in bytes, of files
 }
@@ -32,6 +33,16 @@ func (t *tx) used(m openmail.Message) {
 		u.inFiles += a.SizeBytes
 	}
 	t.usage = append(t.usage, u)
+}
+
+// usedAll notes that an inbox is about to go: what of it is still to be counted is
+// told its address, which cannot be looked up then.
+func (t *tx) usedAll(in openmail.Inbox) {
+	for i := range t.usage {
+		if t.usage[i].inbox == in.ID {
+			t.usage[i].address = in.Address
+		}
+	}
 }
 
 // countUsage does what used was told: a group counts once for each inbox, and
@@ -58,15 +69,20 @@ func (u usage) same(v usage) bool {
 
 func (u *usage) add(v usage) {
 	u.in, u.out, u.inFiles = u.in+v.in, u.out+v.out, u.inFiles+v.inFiles
+	u.address = cmp.Or(u.address, v.address)
 }
 
-// count adds to the row of an inbox that is there.
+// count adds to the row of an inbox that is there, or was until now.
 func (t *tx) count(u usage) error {
-	_, err := t.exec(`insert into usage_day (account_id, day, inbox_id, address, inbound, outbound, attachment_bytes)
-		select account_id, $1, id, address, $2, $3, $4 from inbox where id = $5 and account_id = $6
+	const add = `insert into usage_day (account_id, day, inbox_id, address, inbound, outbound, attachment_bytes) %s
 		on conflict (account_id, day, inbox_id) do update set inbound = usage_day.inbound + $2, outbound = usage_day.outbound + $3,
-			attachment_bytes = usage_day.attachment_bytes + $4`,
-		u.day, u.in, u.out, u.inFiles, u.inbox, u.account)
+			attachment_bytes = usage_day.attachment_bytes + $4`
+	args := []any{u.day, u.in, u.out, u.inFiles, u.inbox, u.account}
+	if u.address != "" {
+		_, err := t.exec(fmt.Sprintf(add, "values ($6, $1, $5, $7, $2, $3, $4)"), append(args, u.address)...)
+		return err
+	}
+	_, err := t.exec(fmt.Sprintf(add, "select account_id, $1, id, address, $2, $3, $4 from inbox where id = $5 and account_id = $6"), args...)
 	return err
 }
 
