@@ -232,7 +232,7 @@ await cases({
     const second = await workers[1].next();
     assert.notEqual(first.event_id, second.event_id);
     for (const w of workers) await w.quiet();
-    assert.deepEqual((await rest("GET", "/v1/sockets")).body.data.map((s) => s.group), ["workers", "workers"]);
+    assert.deepEqual((await rest("GET", "/v1/sockets")).body.data.flatMap((s) => s.group ?? []), ["workers", "workers"]);
     await workers[0].close();
     const again = await workers[1].next();
     assert.deepEqual([again.event_id, again.attempt], [first.event_id, 2]);
