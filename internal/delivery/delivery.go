@@ -4,6 +4,7 @@
 package delivery
 
 import (
+	"slices"
 	"time"
 
 	"openmail"
@@ -74,6 +75,12 @@ type Rules struct {
 // DefaultRules are the contract's.
 func DefaultRules() Rules {
 	return Rules{Schedule: openmail.DefaultSchedule(), Deadline: DefaultDeadline, Lease: Lease}
+}
+
+// Longest is how far ahead a due time can lie. What is due later than that was
+// written under a clock that has since been set back.
+func (r Rules) Longest() time.Duration {
+	return max(2*slices.Max(r.Schedule), MaxDeadline, r.Lease)
 }
 
 // Born is the delivery of an event that is written at that moment.

@@ -14,14 +14,15 @@ type Queue interface {
 	Lanes(ctx context.Context, scope openmail.Scope) ([]Lane, error)
 
 	// Due returns the earliest due time in a lane of what is to be posted, and
-	// of what is in another state; zero when nothing is.
+	// of what is in another state; zero when nothing is. What lies further ahead
+	// than delivery.Rules.Longest counts as due now: the clock was set back.
 	Due(ctx context.Context, scope openmail.Scope, l Lane) (posts, others time.Time, err error)
 
 	// Claim takes the deliveries of a lane that are due, earliest first,
 	// through delivery.Fell; then it claims as many posts as it may. Each
 	// post that it returns is in StatePosting under a lease on disk: a crash
 	// costs a wait and a duplicate, never the event. What by now belongs to
-	// another lane is moved there instead.
+	// another lane is moved there instead. What counts as due is what Due says.
 	Claim(ctx context.Context, scope openmail.Scope, c Claim) (Claimed, error)
 
 	// Settle writes the attempts and what followed from each by

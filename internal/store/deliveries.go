@@ -39,8 +39,13 @@ func (db *DB) Due(ctx context.Context, scope openmail.Scope, l dispatch.Lane) (p
 		return posts, others, notFound("account")
 	}
 	var armed, due, posting int64
-	if err := db.row(ctx, laneTimes, []any{l.Account, l.Inbox}, &armed, &due, &posting); err != nil {
+	var stray bool
+	now := time.Now()
+	if err := db.row(ctx, laneStrays, []any{l.Account, l.Inbox, micros(now.Add(db.cfg.Rules.Longest()))}, &armed, &due, &posting, &stray); err != nil {
 		return posts, others, fmt.Errorf("look for what is due: %w", err)
+	}
+	if stray {
+		return moment(due), now, nil
 	}
 	return moment(due), moment(earliest(armed, posting)), nil
 }
@@ -51,6 +56,12 @@ const laneTimes = `select
 	coalesce((select min(due_at) from event where account_id = $1 and lane = $2 and state = 'armed' and due_at > 0), 0),
 	coalesce((select min(due_at) from event where account_id = $1 and lane = $2 and state = 'due' and due_at > 0), 0),
 	coalesce((select min(due_at) from event where account_id = $1 and lane = $2 and state = 'posting' and due_at > 0), 0)`
+
+// laneStrays is laneTimes, and whether anything is due after $3.
+const laneStrays = laneTimes + `,
+	exists (select 1 from event where account_id = $1 and lane = $2 and state = 'armed' and due_at > $3)
+	or exists (select 1 from event where account_id = $1 and lane = $2 and state = 'due' and due_at > $3)
+	or exists (select 1 from event where account_id = $1 and lane = $2 and state = 'posting' and due_at > $3)`
 
 // Waiting is how many deliveries are in a state, and the earliest of their due
 // times.
@@ -123,6 +134,9 @@ func (k *claiming) run() (err error) {
 	if err := k.row(lifecycleWaits, []any{k.account}, &k.lifecycle); err != nil {
 		return err
 	}
+	if err := k.recall(); err != nil {
+		return err
+	}
 	for _, state := range []openmail.State{openmail.StateArmed, openmail.StatePosting} {
 		if err := k.take(state, maxFallen, delivery.Fell); err != nil {
 			return err
@@ -140,6 +154,19 @@ func (k *claiming) run() (err error) {
 		return err
 	}
 	return k.next()
+}
+
+// recall makes due what lies further ahead than anything is planned for: the clock
+// was set back since.
+func (k *claiming) recall() error {
+	for _, state := range []openmail.State{openmail.StateArmed, openmail.StateDue, openmail.StatePosting} {
+		if _, err := k.exec(`update event set due_at = $1 where account_id = $2 and seq in (
+			select seq from event where account_id = $2 and lane = $3 and state = $4 and due_at > $5 limit $6)`,
+			micros(k.At), k.account, k.Lane.Inbox, string(state), micros(k.At.Add(k.rules.Longest())), maxFallen); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // endpoint is the enabled endpoint of an inbox, or with "" of the account; nil
