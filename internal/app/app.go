@@ -174,6 +174,7 @@ func (a *App) makeRooms(context.Context) error {
 	a.makeReader()
 	a.dispatcher = dispatch.New(dispatch.Config{
 		Queue: a.store, Poster: sender, Listeners: a.listeners, Logger: a.logger, Posted: a.metrics.posted,
+		Written: func(ctx context.Context) { a.sockets.Written(ctx) },
 	})
 	a.sockets = dispatch.NewSockets(a.listeners, a.store, a.dispatcher, a.logger, a.metrics.receipt)
 	rooms := a.mailbox()

@@ -40,6 +40,9 @@ type Config struct {
 	Poster    Poster
 	Listeners *Listeners
 	Logger    *slog.Logger
+	// Written returns once the receipts are written that are at hand, or ctx
+	// ends: what was read in time does not fall. nil: none ever are.
+	Written func(ctx context.Context)
 	// Posted is told of each post, for the metrics; nil: nobody is.
 	Posted func(openmail.Attempt)
 }
@@ -72,7 +75,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		select {
 		case <-tick.C:
-			d.look(ctx)
+			if ctx.Err() == nil {
+				d.look(ctx)
+			}
 		case <-ctx.Done():
 		}
 	}

@@ -3,8 +3,10 @@ package dispatch_test
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -78,6 +80,7 @@ func status(code int) func(context.Context, dispatch.Post) openmail.Attempt {
 // answers for.
 type world struct {
 	t         *testing.T
+	dir       string
 	db        *store.DB
 	listeners *dispatch.Listeners
 	d         *dispatch.Dispatcher
@@ -95,7 +98,7 @@ func newWorld(t *testing.T, answer func(context.Context, dispatch.Post) openmail
 	check(t, err)
 	db, err := store.Open(t.Context(), store.Config{Dir: dir, Blobs: blobs, FileKey: make([]byte, 32), Links: api.Links{PublicURL: "http://test"}})
 	check(t, err)
-	w := &world{t: t, db: db, listeners: dispatch.NewListeners(), endpoint: &endpoint{answer: answer}}
+	w := &world{t: t, dir: dir, db: db, listeners: dispatch.NewListeners(), endpoint: &endpoint{answer: answer}}
 	w.start()
 	t.Cleanup(func() { blobs.Close() })
 	return w
@@ -104,7 +107,7 @@ func newWorld(t *testing.T, answer func(context.Context, dispatch.Post) openmail
 // start begins a dispatcher, as a start of the process would.
 func (w *world) start() {
 	logger := slog.New(slog.DiscardHandler)
-	w.d = dispatch.New(dispatch.Config{Queue: w.db, Poster: w.endpoint, Listeners: w.listeners, Logger: logger})
+	w.d = dispatch.New(dispatch.Config{Queue: w.db, Poster: w.endpoint, Listeners: w.listeners, Logger: logger, Written: func(ctx context.Context) { w.sockets.Written(ctx) }})
 	w.sockets = dispatch.NewSockets(w.listeners, w.db, w.d, logger, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop = cancel
@@ -848,4 +851,52 @@ func TestManyEndpointsThatHangLeaveRoomForOthers(t *testing.T) {
 			t.Errorf("%d posts at once, of which at most 64 may be one account's", w.endpoint.most)
 		}
 	})
+}
+
+func TestWhatWasReadInTimeIsNotPostedThoughItsReceiptIsNotWrittenYet(t *testing.T) {
+	bubble(t, status(200), func(t *testing.T, w *world) {
+		in := w.account(true)
+		w.listeners.Join(in.Account, &socket{})
+		filed := w.mail(in)
+		time.Sleep(delivery.DefaultDeadline - time.Millisecond)
+		w.sockets.Confirm([]dispatch.Receipt{{Account: in.Account, Position: 1, Attempt: 1, PushedAt: time.Now(), At: time.Now()}})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if d := w.delivery(in, filed.Event); d.Channel != openmail.ChannelWebSocket || len(w.endpoint.seen()) != 0 {
+			t.Errorf("delivery %+v, posts %+v", d, w.endpoint.seen())
+		}
+	})
+}
+
+func TestAClockThatIsSetBackHoldsNothingUp(t *testing.T) {
+	bubble(t, status(503), func(t *testing.T, w *world) {
+		in := w.account(true)
+		failed := w.mail(in) // is due again
+		synctest.Wait()
+		w.listeners.Join(in.Account, &socket{})
+		armed := w.mail(in)
+		w.halt()
+		for _, f := range []intake.Filed{failed, armed} {
+			setDue(t, w, f.Event, time.Now().Add(time.Hour))
+		}
+		w.endpoint.answer = status(200)
+		w.start()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for _, f := range []intake.Filed{failed, armed} {
+			if d := w.delivery(in, f.Event); d.State != openmail.StateDelivered {
+				t.Errorf("a second after the start: %+v", d)
+			}
+		}
+	})
+}
+
+// setDue sets when a delivery is due, as a clock would that has been set since.
+func setDue(t *testing.T, w *world, event string, at time.Time) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.dir, "openmail.db"))
+	check(t, err)
+	defer db.Close()
+	_, err = db.ExecContext(t.Context(), "update event set due_at = $1 where id = $2", at.UnixMicro(), event)
+	check(t, err)
 }

@@ -60,13 +60,14 @@ func lingering(ctx context.Context, patience time.Duration) (context.Context, co
 	return long, func() { stop(); cancel() }
 }
 
-// wait returns when there may be something to do.
+// wait returns when there may be something to do, and takes in all that has
+// happened until then: it makes no difference what came first.
 func (l *lane) wait(ctx context.Context, next time.Time) {
+	defer l.takeIn()
 	var due <-chan time.Time // of a lane that waits for its posts: never
 	if !next.IsZero() {
 		left := time.Until(next)
 		if left <= 0 {
-			l.takeIn()
 			return
 		}
 		t := time.NewTimer(left)
@@ -82,10 +83,12 @@ func (l *lane) wait(ctx context.Context, next time.Time) {
 	}
 }
 
-// takeIn takes in the posts that have ended, and waits for nothing.
+// takeIn takes in the posts that have ended, and waits for nothing. Who woke the
+// lane meanwhile is heard with them.
 func (l *lane) takeIn() {
 	for {
 		select {
+		case <-l.wake:
 		case e := <-l.done:
 			l.after(e)
 		default:
@@ -150,6 +153,9 @@ func (l *lane) ready(ctx context.Context) (free int, ready bool, next time.Time,
 	due := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
 	if !due(posts) && !due(others) {
 		return 0, false, sooner(posts, others), nil
+	}
+	if due(others) && l.d.Written != nil {
+		l.d.Written(ctx)
 	}
 	if free = l.slots(); free > 0 || due(others) {
 		return free, true, time.Time{}, nil

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,9 +37,17 @@ type Sockets struct {
 	mu       sync.Mutex
 	read     []Receipt
 	lost     []Receipt
-	returned map[Listener][]Receipt // what ended sockets of that group had
+	returned []returned
+	writing  bool            // what was taken out of these
+	waiting  []chan struct{} // closed when what is at hand is written
 	arrived  chan struct{}
 	received func(Receipt)
+}
+
+// returned is what sockets of a group had that have ended.
+type returned struct {
+	group Listener
+	lost  []Receipt
 }
 
 // NewSockets returns the sockets' side of the dispatcher. received, unless it
@@ -68,10 +77,11 @@ func (s *Sockets) Return(group Listener, lost []Receipt) {
 		return
 	}
 	s.mu.Lock()
-	if s.returned == nil {
-		s.returned = map[Listener][]Receipt{}
+	i := slices.IndexFunc(s.returned, func(r returned) bool { return r.group == group })
+	if i < 0 {
+		i, s.returned = len(s.returned), append(s.returned, returned{group: group})
 	}
-	s.returned[group] = append(s.returned[group], lost...)
+	s.returned[i].lost = append(s.returned[i].lost, lost...)
 	s.mu.Unlock()
 	s.signal()
 }
@@ -102,6 +112,24 @@ func (s *Sockets) signal() {
 func (s *Sockets) Offers(ctx context.Context, scope openmail.Scope, upTo openmail.Position, l Listener) ([]openmail.Event, error) {
 	wanted := func(e openmail.Event) bool { return l.Wants(e.Inbox, e.Type) && !l.Holds(e.Position) }
 	return s.receipts.Offer(ctx, scope, upTo, wanted, maxOffers)
+}
+
+// Written returns once the receipts that have come so far are written, or given
+// up, or ctx ends.
+func (s *Sockets) Written(ctx context.Context) {
+	s.mu.Lock()
+	if len(s.read) == 0 && !s.writing {
+		s.mu.Unlock()
+		return
+	}
+	written := make(chan struct{})
+	s.waiting = append(s.waiting, written)
+	s.mu.Unlock()
+	s.signal()
+	select {
+	case <-written:
+	case <-ctx.Done():
+	}
 }
 
 // Run writes receipts until ctx ends, and then what is left of them.
@@ -135,9 +163,18 @@ func gather(ctx context.Context) {
 // that nothing is given to another socket that this one has confirmed.
 func (s *Sockets) write(ctx context.Context) {
 	s.mu.Lock()
-	read, lost, returned := s.read, s.lost, s.returned
-	s.read, s.lost, s.returned = nil, nil, nil
+	read, lost, returned, waiting := s.read, s.lost, s.returned, s.waiting
+	s.read, s.lost, s.returned, s.waiting = nil, nil, nil, nil
+	s.writing = true
 	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.writing = false
+		s.mu.Unlock()
+		for _, w := range waiting {
+			close(w)
+		}
+	}()
 	s.each(ctx, "confirm", read, func(batch []Receipt) error {
 		return s.receipts.Confirm(ctx, openmail.Operator(), batch)
 	})
@@ -146,12 +183,12 @@ func (s *Sockets) write(ctx context.Context) {
 		s.wake(lanes)
 		return err
 	})
-	for group, lost := range returned {
-		heirs := func(_, inbox string, t openmail.EventType) bool { return group.Wants(inbox, t) }
-		s.each(ctx, "return", lost, func(batch []Receipt) error {
+	for _, r := range returned {
+		heirs := func(_, inbox string, t openmail.EventType) bool { return r.group.Wants(inbox, t) }
+		s.each(ctx, "return", r.lost, func(batch []Receipt) error {
 			again, lanes, err := s.receipts.Return(ctx, openmail.Operator(), batch, heirs, s.Wanted)
 			for _, e := range again {
-				group.Offer(e)
+				r.group.Offer(e)
 			}
 			s.wake(lanes)
 			return err
