@@ -46,8 +46,8 @@ type conn struct {
 // open begins on a connection whose handshake is done.
 func (c *conn) open(nc net.Conn) {
 	c.nc = nc
-	if tcp, ok := nc.(*net.TCPConn); ok && canOffer {
-		if raw, err := tcp.SyscallConn(); err == nil {
+	if sc, ok := nc.(syscall.Conn); ok && canOffer {
+		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw
 		}
 	}

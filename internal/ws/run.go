@@ -51,7 +51,9 @@ func every(ctx context.Context, d time.Duration, f func(context.Context)) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			f(ctx)
+			if ctx.Err() == nil {
+				f(ctx)
+			}
 		}
 	}
 }
@@ -84,9 +86,12 @@ func (s *Server) recheck() func(context.Context) {
 	}
 }
 
-// look finds what a lost bell has left lying, one account after the other.
+// look finds what a lost bell has left lying, one account after the other: in one
+// order, so that what happens can be repeated.
 func (s *Server) look(ctx context.Context) {
-	for _, a := range s.allAudiences() {
+	audiences := s.allAudiences()
+	slices.SortFunc(audiences, func(a, b *audience) int { return strings.Compare(a.account, b.account) })
+	for _, a := range audiences {
 		pos, listening := a.listening()
 		if !listening {
 			continue
