@@ -176,7 +176,7 @@ func (a *App) makeRooms(context.Context) error {
 		Queue: a.store, Poster: sender, Listeners: a.listeners, Logger: a.logger, Posted: a.metrics.posted,
 		Written: func(ctx context.Context) { a.sockets.Written(ctx) },
 	})
-	a.sockets = dispatch.NewSockets(a.listeners, a.store, a.dispatcher, a.logger, a.metrics.receipt)
+	a.sockets = dispatch.NewSockets(a.listeners, a.store, a.store, a.dispatcher, a.logger, a.metrics.receipt)
 	rooms := a.mailbox()
 	a.access = access.New(access.Config{
 		Keys: a.store, Uses: a.store, Accounts: a.store, Inboxes: rooms, Logger: a.logger,

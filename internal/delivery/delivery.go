@@ -157,17 +157,21 @@ func (r Rules) fell(d openmail.Delivery, in Input) (openmail.Delivery, bool) {
 }
 
 // dropped counts the hand-over that was lost, and what was armed falls back at
-// once. A post under way keeps its number: its answer is known by it.
+// once: by webhook, or else to another socket. A post under way keeps its number:
+// its answer is known by it.
 func (r Rules) dropped(d openmail.Delivery, in Input) (openmail.Delivery, bool) {
 	if d.State == openmail.StateDelivered || d.State == openmail.StatePosting {
 		return d, false
 	}
 	more := in.Attempt > d.Attempts
 	d.Attempts = max(d.Attempts, in.Attempt)
-	if d.State == openmail.StateArmed {
-		return r.fallBack(d, in), true
+	switch {
+	case d.State != openmail.StateArmed:
+		return d, more
+	case in.Route.Socket && !in.Route.Webhook:
+		return r.handed(d, in.At), true
 	}
-	return d, more
+	return r.fallBack(d, in), true
 }
 
 // returned counts the hand-over that was lost, as dropped does, and lets another

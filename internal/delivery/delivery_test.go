@@ -98,7 +98,7 @@ var table = []struct {
 	{
 		"dropped, another socket",
 		delivery.Input{Kind: delivery.Dropped, Route: socket},
-		[5]string{"armed+10s a2 p1", same, same, same, same},
+		[5]string{"armed+10s a3 p1", same, same, same, same},
 	},
 	{
 		"dropped, webhook",

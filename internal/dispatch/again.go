@@ -12,13 +12,13 @@ const redeliverPage = 200
 
 // Again sends events again when their owner asks.
 type Again struct {
-	receipts  Receipts
+	resends   Resends
 	listeners *Listeners
 	waker     Waker
 }
 
 // NewAgain returns an Again.
-func NewAgain(r Receipts, l *Listeners, w Waker) *Again { return &Again{r, l, w} }
+func NewAgain(r Resends, l *Listeners, w Waker) *Again { return &Again{r, l, w} }
 
 // Redeliver sends one event again, from the beginning: to the sockets that
 // listen, else by webhook. What is on its way already is left as it is. It
@@ -53,7 +53,7 @@ func (a *Again) RedeliverAll(ctx context.Context, scope openmail.Scope, f Filter
 }
 
 func (a *Again) page(ctx context.Context, scope openmail.Scope, f Filter, after openmail.Position, limit int) ([]openmail.Event, error) {
-	again, err := a.receipts.Redeliver(ctx, scope, f, after, limit, a.listeners.Wanted)
+	again, err := a.resends.Redeliver(ctx, scope, f, after, limit, a.listeners.Wanted)
 	if err != nil {
 		return nil, err
 	}

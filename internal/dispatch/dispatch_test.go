@@ -108,7 +108,7 @@ func newWorld(t *testing.T, answer func(context.Context, dispatch.Post) openmail
 func (w *world) start() {
 	logger := slog.New(slog.DiscardHandler)
 	w.d = dispatch.New(dispatch.Config{Queue: w.db, Poster: w.endpoint, Listeners: w.listeners, Logger: logger, Written: func(ctx context.Context) { w.sockets.Written(ctx) }})
-	w.sockets = dispatch.NewSockets(w.listeners, w.db, w.d, logger, nil)
+	w.sockets = dispatch.NewSockets(w.listeners, w.db, w.db, w.d, logger, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop = cancel
 	w.stopped.Go(func() { check(w.t, w.d.Run(ctx)) })
@@ -338,13 +338,13 @@ func TestTheDeathOfTheLastSocketThatHeldItPullsTheDeadlineIn(t *testing.T) {
 		start := time.Now()
 		w.mail(in)
 		lost := []dispatch.Receipt{{Account: in.Account, Position: 1, Attempt: 1, PushedAt: time.Now(), At: time.Now()}}
-		w.sockets.Leave(in.Account, one, lost)
+		w.sockets.Leave(in.Account, one, lost, w.head(in)+1)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if n := len(w.endpoint.seen()); n != 0 {
 			t.Fatalf("%d posts while another socket holds the event", n)
 		}
-		w.sockets.Leave(in.Account, two, lost)
+		w.sockets.Leave(in.Account, two, lost, w.head(in)+1)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if posts := w.endpoint.seen(); len(posts) != 1 || posts[0].at.Sub(start) > 2*time.Second {
@@ -407,7 +407,7 @@ func TestWithoutAWebhookASlowSocketKeepsTheEventAndIsOfferedItAgain(t *testing.T
 		if offered != 2 {
 			t.Errorf("offered %d times in two deadlines", offered)
 		}
-		w.sockets.Leave(in.Account, s, nil)
+		w.sockets.Leave(in.Account, s, nil, w.head(in)+1)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if d := w.delivery(in, filed.Event); d.Reason != openmail.ReasonNoRoute {
@@ -546,12 +546,12 @@ func TestAnEventIsSentAgainWhenItsOwnerAsks(t *testing.T) {
 
 // meanwhile is a log in which an event is written while others are sent again.
 type meanwhile struct {
-	dispatch.Receipts
+	dispatch.Resends
 	more func()
 }
 
 func (m meanwhile) Redeliver(ctx context.Context, scope openmail.Scope, f dispatch.Filter, after openmail.Position, limit int, l dispatch.Listening) ([]openmail.Event, error) {
-	again, err := m.Receipts.Redeliver(ctx, scope, f, after, limit, l)
+	again, err := m.Resends.Redeliver(ctx, scope, f, after, limit, l)
 	m.more()
 	return again, err
 }
@@ -783,7 +783,7 @@ func TestASocketComesBeforeAnInboxesWebhook(t *testing.T) {
 		first := w.mail(in)
 		w.sockets.Confirm([]dispatch.Receipt{{Account: in.Account, Position: 1, Attempt: 1, PushedAt: time.Now(), At: time.Now()}})
 		time.Sleep(time.Minute)
-		w.sockets.Leave(in.Account, s, nil)
+		w.sockets.Leave(in.Account, s, nil, w.head(in)+1)
 		second := w.mail(in)
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -849,6 +849,41 @@ func TestManyEndpointsThatHangLeaveRoomForOthers(t *testing.T) {
 		}
 		if w.endpoint.most > 66 {
 			t.Errorf("%d posts at once, of which at most 64 may be one account's", w.endpoint.most)
+		}
+	})
+}
+
+func TestWhatASocketWasStillToHaveFallsBackWithIt(t *testing.T) {
+	bubble(t, status(200), func(t *testing.T, w *world) {
+		in := w.accountOf(delivery.MaxDeadline, true)
+		behind, other := &socket{holds: map[openmail.Position]bool{}}, &socket{holds: map[openmail.Position]bool{2: true}}
+		w.sockets.Join(in.Account, behind)
+		w.sockets.Join(in.Account, other)
+		w.mail(in)
+		w.mail(in)
+		read := w.mail(in)
+		w.sockets.Confirm([]dispatch.Receipt{{Account: in.Account, Position: 3, Attempt: 1, PushedAt: time.Now(), At: time.Now()}})
+		w.sockets.Leave(in.Account, behind, nil, 1)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := len(w.endpoint.seen()); n != 1 {
+			t.Fatalf("%d posts, want one: another socket has the second, and the third was read", n)
+		}
+		w.sockets.Leave(in.Account, other, nil, 3)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := len(w.endpoint.seen()); n != 1 {
+			t.Fatalf("%d posts after a socket that had been pushed everything", n)
+		}
+		w.sockets.Join(in.Account, other)
+		w.sockets.Leave(in.Account, other, nil, 1)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := len(w.endpoint.seen()); n != 2 {
+			t.Errorf("%d posts once nobody has any, want 2", n)
+		}
+		if d := w.delivery(in, read.Event); d.Channel != openmail.ChannelWebSocket || d.Attempts != 1 {
+			t.Errorf("what was read: %+v", d)
 		}
 	})
 }

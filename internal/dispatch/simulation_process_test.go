@@ -62,7 +62,7 @@ func (s *sim) begin(dir string) *process {
 	p.dispatcher = dispatch.New(dispatch.Config{
 		Queue: p, Poster: p, Listeners: p.listeners, Logger: quiet, Written: func(ctx context.Context) { p.sockets.Written(ctx) },
 	})
-	p.sockets = dispatch.NewSockets(p.listeners, p, p.dispatcher, quiet, nil)
+	p.sockets = dispatch.NewSockets(p.listeners, p, p, p.dispatcher, quiet, nil)
 	p.again = dispatch.NewAgain(p, p.listeners, p.dispatcher)
 	p.stream = ws.New(ws.Config{
 		Keys: p, Revocations: p, Events: p, Inboxes: p, Deliveries: p.sockets, Bell: p, Log: quiet, Limits: ws.DefaultLimits(),
@@ -245,19 +245,26 @@ func (p *process) Confirm(ctx context.Context, scope openmail.Scope, receipts []
 	return p.gate("confirm ", p.receipts(receipts), func() error { return p.db.Confirm(ctx, scope, receipts) })
 }
 
-func (p *process) Drop(ctx context.Context, scope openmail.Scope, lost []dispatch.Receipt, l dispatch.Listening) ([]dispatch.Lane, error) {
-	return value(p.gate, "drop ", p.receipts(lost), func() ([]dispatch.Lane, error) { return p.db.Drop(ctx, scope, lost, l) })
+// losses are what is to be done about what was lost.
+type losses struct {
+	again []openmail.Event
+	lanes []dispatch.Lane
 }
 
-func (p *process) Return(ctx context.Context, scope openmail.Scope, lost []dispatch.Receipt, heirs, l dispatch.Listening) (again []openmail.Event, lanes []dispatch.Lane, err error) {
-	err = p.gate("return ", p.receipts(lost), func() (err error) {
-		again, lanes, err = p.db.Return(ctx, scope, lost, heirs, l)
-		return err
+func (p *process) Drop(ctx context.Context, scope openmail.Scope, lost []dispatch.Receipt, l dispatch.Listening) ([]openmail.Event, []dispatch.Lane, error) {
+	v, err := value(p.gate, "drop ", p.receipts(lost), func() (v losses, err error) {
+		v.again, v.lanes, err = p.db.Drop(ctx, scope, lost, l)
+		return v, err
 	})
-	if err != nil {
-		again, lanes = nil, nil
-	}
-	return again, lanes, err
+	return v.again, v.lanes, err
+}
+
+func (p *process) Return(ctx context.Context, scope openmail.Scope, lost []dispatch.Receipt, heirs, l dispatch.Listening) ([]openmail.Event, []dispatch.Lane, error) {
+	v, err := value(p.gate, "return ", p.receipts(lost), func() (v losses, err error) {
+		v.again, v.lanes, err = p.db.Return(ctx, scope, lost, heirs, l)
+		return v, err
+	})
+	return v.again, v.lanes, err
 }
 
 func (p *process) Offer(ctx context.Context, scope openmail.Scope, upTo openmail.Position, wanted func(openmail.Event) bool, limit int) ([]openmail.Event, error) {
@@ -266,6 +273,14 @@ func (p *process) Offer(ctx context.Context, scope openmail.Scope, upTo openmail
 
 func (p *process) Redeliver(ctx context.Context, scope openmail.Scope, f dispatch.Filter, after openmail.Position, limit int, l dispatch.Listening) ([]openmail.Event, error) {
 	return value(p.gate, "redeliver ", fmt.Sprint(p.label(scope.Account), " after ", after), func() ([]openmail.Event, error) { return p.db.Redeliver(ctx, scope, f, after, limit, l) })
+}
+
+func (p *process) Abandon(ctx context.Context, scope openmail.Scope, from openmail.Position, held func(openmail.Event) bool, l dispatch.Listening) ([]openmail.Event, []dispatch.Lane, error) {
+	v, err := value(p.gate, "abandon ", fmt.Sprint(p.label(scope.Account), " from ", from), func() (v losses, err error) {
+		v.again, v.lanes, err = p.db.Abandon(ctx, scope, from, held, l)
+		return v, err
+	})
+	return v.again, v.lanes, err
 }
 
 func (p *process) Head(ctx context.Context, scope openmail.Scope) (openmail.Position, error) {

@@ -31,6 +31,7 @@ type Waker interface {
 type Sockets struct {
 	*Listeners
 	receipts Receipts
+	overdue  Overdue
 	waker    Waker
 	logger   *slog.Logger
 
@@ -38,6 +39,7 @@ type Sockets struct {
 	read     []Receipt
 	lost     []Receipt
 	returned []returned
+	left     []left
 	writing  bool            // what was taken out of these
 	waiting  []chan struct{} // closed when what is at hand is written
 	arrived  chan struct{}
@@ -50,21 +52,34 @@ type returned struct {
 	lost  []Receipt
 }
 
-// NewSockets returns the sockets' side of the dispatcher. received, unless it
-// is nil, is told of each receipt, for the metrics; it does not block.
-func NewSockets(listeners *Listeners, r Receipts, w Waker, logger *slog.Logger, received func(Receipt)) *Sockets {
-	return &Sockets{Listeners: listeners, receipts: r, waker: w, logger: logger, received: received, arrived: make(chan struct{}, 1)}
+// left is an account that sockets have left, and from where on in its log one of
+// them had not been pushed everything.
+type left struct {
+	account string
+	from    openmail.Position
 }
 
-// Leave says that a socket has ended, and what it had unconfirmed: that falls
-// back at once, unless another socket has it too.
-func (s *Sockets) Leave(account string, l Listener, lost []Receipt) {
+// NewSockets returns the sockets' side of the dispatcher. received, unless it
+// is nil, is told of each receipt, for the metrics; it does not block.
+func NewSockets(listeners *Listeners, r Receipts, o Overdue, w Waker, logger *slog.Logger, received func(Receipt)) *Sockets {
+	return &Sockets{Listeners: listeners, receipts: r, overdue: o, waker: w, logger: logger, received: received, arrived: make(chan struct{}, 1)}
+}
+
+// Leave says that a socket has ended, what it had unconfirmed, and from where on in
+// the log it had not been pushed everything. What it had, and what it was still to
+// have, falls back at once, unless another socket has it too.
+func (s *Sockets) Leave(account string, l Listener, lost []Receipt, from openmail.Position) {
 	s.Listeners.Leave(account, l)
 	s.mu.Lock()
 	for _, r := range lost {
 		if !s.Held(account, r.Position) {
 			s.lost = append(s.lost, r)
 		}
+	}
+	if i := slices.IndexFunc(s.left, func(l left) bool { return l.account == account }); i >= 0 {
+		s.left[i].from = min(s.left[i].from, from)
+	} else {
+		s.left = append(s.left, left{account, from})
 	}
 	s.mu.Unlock()
 	s.signal()
@@ -111,7 +126,7 @@ func (s *Sockets) signal() {
 // again and its attempt counted.
 func (s *Sockets) Offers(ctx context.Context, scope openmail.Scope, upTo openmail.Position, l Listener) ([]openmail.Event, error) {
 	wanted := func(e openmail.Event) bool { return l.Wants(e.Inbox, e.Type) && !l.Holds(e.Position) }
-	return s.receipts.Offer(ctx, scope, upTo, wanted, maxOffers)
+	return s.overdue.Offer(ctx, scope, upTo, wanted, maxOffers)
 }
 
 // Written returns once the receipts that have come so far are written, or given
@@ -163,8 +178,8 @@ func gather(ctx context.Context) {
 // that nothing is given to another socket that this one has confirmed.
 func (s *Sockets) write(ctx context.Context) {
 	s.mu.Lock()
-	read, lost, returned, waiting := s.read, s.lost, s.returned, s.waiting
-	s.read, s.lost, s.returned, s.waiting = nil, nil, nil, nil
+	read, lost, returned, gone, waiting := s.read, s.lost, s.returned, s.left, s.waiting
+	s.read, s.lost, s.returned, s.left, s.waiting = nil, nil, nil, nil, nil
 	s.writing = true
 	s.mu.Unlock()
 	defer func() {
@@ -179,24 +194,47 @@ func (s *Sockets) write(ctx context.Context) {
 		return s.receipts.Confirm(ctx, openmail.Operator(), batch)
 	})
 	s.each(ctx, "drop", lost, func(batch []Receipt) error {
-		lanes, err := s.receipts.Drop(ctx, openmail.Operator(), batch, s.Wanted)
-		s.wake(lanes)
+		again, lanes, err := s.receipts.Drop(ctx, openmail.Operator(), batch, s.Wanted)
+		s.goOn(again, lanes, nil)
 		return err
 	})
 	for _, r := range returned {
 		heirs := func(_, inbox string, t openmail.EventType) bool { return r.group.Wants(inbox, t) }
 		s.each(ctx, "return", r.lost, func(batch []Receipt) error {
 			again, lanes, err := s.receipts.Return(ctx, openmail.Operator(), batch, heirs, s.Wanted)
-			for _, e := range again {
-				r.group.Offer(e)
-			}
-			s.wake(lanes)
+			s.goOn(again, lanes, r.group)
 			return err
 		})
 	}
+	for _, g := range gone {
+		again, lanes, err := s.receipts.Abandon(ctx, openmail.Scope{Account: g.account}, g.from, s.has, s.Wanted)
+		if err != nil { // they fall due
+			s.logger.LogAttrs(ctx, slog.LevelError, "dispatch.abandon", slog.String("account", g.account), slog.Any("error", err))
+		}
+		s.goOn(again, lanes, nil)
+	}
 }
 
-func (s *Sockets) wake(lanes []Lane) {
+// has reports whether a socket has an event, or is still to have it, or has
+// confirmed it just now.
+func (s *Sockets) has(e openmail.Event) bool {
+	s.mu.Lock()
+	read := slices.ContainsFunc(s.read, func(r Receipt) bool { return r.Account == e.Account && r.Position == e.Position })
+	s.mu.Unlock()
+	return read || s.find(e.Account, func(l Listener) bool { return l.Wants(e.Inbox, e.Type) && l.Holds(e.Position) }) != nil
+}
+
+// goOn offers what other sockets are to have, to those of the group first, and wakes
+// the lanes in which something has changed.
+func (s *Sockets) goOn(again []openmail.Event, lanes []Lane, group Listener) {
+	for _, e := range again {
+		if group != nil {
+			group.Offer(e)
+		}
+		if group == nil || !s.has(e) { // or it has ended meanwhile
+			s.Listeners.Offer(e)
+		}
+	}
 	for _, l := range lanes {
 		s.waker.Wake(l)
 	}

@@ -37,21 +37,35 @@ type Receipts interface {
 	Confirm(ctx context.Context, scope openmail.Scope, receipts []Receipt) error
 
 	// Drop takes each delivery through delivery.Dropped and writes the
-	// attempts that were lost. It returns the lanes of those that changed.
-	Drop(ctx context.Context, scope openmail.Scope, lost []Receipt, listening Listening) ([]Lane, error)
+	// attempts that were lost. It returns what is armed now, for sockets that
+	// have not had it: with payloads, oldest first; Delivery.Attempts is the
+	// number that the next push carries. And the lanes of those that changed.
+	Drop(ctx context.Context, scope openmail.Scope, lost []Receipt, listening Listening) ([]openmail.Event, []Lane, error)
 
 	// Return is Drop for what a socket of a group had: through
 	// delivery.Returned where another of the group wants it. It returns what
-	// that one is to be given, with payloads, oldest first: what was armed, and
-	// what no webhook has taken on; Delivery.Attempts is the number that the next
-	// push carries.
+	// that one is to be given, likewise: what was armed, and what no webhook has
+	// taken on.
 	Return(ctx context.Context, scope openmail.Scope, lost []Receipt, heirs, listening Listening) ([]openmail.Event, []Lane, error)
 
+	// Abandon takes the armed deliveries at or after from that held does not
+	// accept through delivery.Dropped: the socket that was to have them ended
+	// before they were pushed. It returns what Drop does.
+	Abandon(ctx context.Context, scope openmail.Scope, from openmail.Position, held func(openmail.Event) bool, listening Listening) ([]openmail.Event, []Lane, error)
+}
+
+// Overdue is what the dispatcher asks of the event log for a socket that has just
+// subscribed.
+type Overdue interface {
 	// Offer takes the deliveries in StateDue at or before upTo, of events
 	// that wanted accepts, through delivery.Offered, oldest first, at most
 	// limit of them, and returns their events with payloads.
 	Offer(ctx context.Context, scope openmail.Scope, upTo openmail.Position, wanted func(openmail.Event) bool, limit int) ([]openmail.Event, error)
+}
 
+// Resends is what the dispatcher asks of the event log when its owner wants
+// something sent again.
+type Resends interface {
 	// Redeliver takes the deliveries that the filter matches through
 	// delivery.Redeliver, at most limit of them, beginning after the given
 	// position, oldest first. It returns their events with payloads, changed

@@ -405,7 +405,7 @@ func pushed(r dispatch.Receipt, o openmail.Outcome, why string) openmail.Attempt
 	}
 }
 
-// Offer implements dispatch.Receipts. As with Redeliver, a reader looks for what
+// Offer implements dispatch.Overdue. As with Redeliver, a reader looks for what
 // may be offered: of a long backlog only its beginning.
 func (db *DB) Offer(ctx context.Context, scope openmail.Scope, upTo openmail.Position, wanted func(openmail.Event) bool, limit int) (offered []openmail.Event, err error) {
 	found, err := db.overdue(ctx, scope, upTo, wanted, limit)
@@ -532,7 +532,7 @@ func (t *tx) give(e openmail.Event, rules delivery.Rules, in delivery.Input) (op
 	return e, nil
 }
 
-// Redeliver implements dispatch.Receipts. What matches is looked for by a
+// Redeliver implements dispatch.Resends. What matches is looked for by a
 // reader: a filter may have to pass a million events, and the writer has others
 // to serve.
 func (db *DB) Redeliver(ctx context.Context, scope openmail.Scope, f dispatch.Filter, after openmail.Position, limit int, listening dispatch.Listening) (again []openmail.Event, err error) {

@@ -130,7 +130,7 @@ func TestOffersAndLossesKnowTheLaneOfAnInbox(t *testing.T) {
 		if offered, err := h.Offer(t.Context(), h.scope, 2, all, 10); len(offered) != 1 || offered[0].Inbox != h.inbox.ID || err != nil {
 			t.Fatalf("offered to the account: %+v, %v", offered, err)
 		}
-		lanes, err := h.Drop(t.Context(), openmail.Operator(), []dispatch.Receipt{{Account: h.account, Position: 1, Attempt: 1, PushedAt: time.Now(), At: time.Now()}}, listening(false))
+		_, lanes, err := h.Drop(t.Context(), openmail.Operator(), []dispatch.Receipt{{Account: h.account, Position: 1, Attempt: 1, PushedAt: time.Now(), At: time.Now()}}, listening(false))
 		if !slices.Equal(lanes, []dispatch.Lane{h.laneOf(own)}) || err != nil {
 			t.Errorf("due again in %+v, %v", lanes, err)
 		}

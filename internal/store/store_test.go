@@ -185,7 +185,7 @@ func (h *house) event(eventID string) openmail.Event {
 
 func (h *house) drop(lost []dispatch.Receipt) {
 	h.t.Helper()
-	_, err := h.Drop(h.t.Context(), h.scope, lost, listening(false))
+	_, _, err := h.Drop(h.t.Context(), h.scope, lost, listening(false))
 	h.check(err)
 }
 

@@ -82,7 +82,7 @@ func (a *audience) unshare(s *session, queued []openmail.Event, lost []dispatch.
 		a.mu.Lock()
 		delete(a.groups, g.groupKey)
 		a.mu.Unlock()
-		a.server.cfg.Deliveries.Leave(a.account, g, lost)
+		a.server.cfg.Deliveries.Leave(a.account, g, lost, before(queued, g.next()))
 		return
 	}
 	for _, e := range queued {
@@ -141,6 +141,16 @@ func (g *group) rest(s *session) {
 // active reports whether a member has subscribed to something. mu is held.
 func (g *group) active() bool {
 	return slices.ContainsFunc(g.members, func(m *session) bool { return m.sharing })
+}
+
+// next is the first position that was not shared out.
+func (g *group) next() openmail.Position {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.replay < g.until {
+		return g.replay + 1
+	}
+	return g.pos + 1
 }
 
 // head is how far the log was shared out.

@@ -534,3 +534,23 @@ func TestEventsGoOverTLSAsWell(t *testing.T) {
 	go func() { _, _, _ = conn.ReadMessage() }()
 	w.until(t, "all are confirmed", func() bool { return len(w.receipts) == 200 })
 }
+
+func TestASocketThatEndsTellsFromWhereOnItHadNotBeenPushedEverything(t *testing.T) {
+	for group, subscribe := range map[string]string{"": `{"type":"subscribe"}`, "workers": `{"type":"subscribe","group":"workers"}`} {
+		w := newWorld()
+		url := w.start(t)
+		c := dial(t, url, "om_a")
+		c.say(subscribe)
+		_ = c.next()
+		first := w.add("inb_a1")
+		c.expectEvents(first)
+		w.deaf = true
+		w.add("inb_a1")
+		w.add("inb_a2")
+		c.Close()
+		w.until(t, "it has left", func() bool { return len(w.left) == 1 })
+		if w.left[0] != 2 {
+			t.Errorf("group %q: from %d on, want 2", group, w.left[0])
+		}
+	}
+}

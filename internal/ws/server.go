@@ -64,9 +64,9 @@ type Inboxes interface {
 type Deliveries interface {
 	// Join says that a socket listens: what it wants counts as on its way.
 	Join(account string, l dispatch.Listener)
-	// Leave says that it has ended, and what was pushed to it without a
-	// receipt.
-	Leave(account string, l dispatch.Listener, lost []dispatch.Receipt)
+	// Leave says that it has ended, what was pushed to it without a receipt,
+	// and from where on in the log not everything was.
+	Leave(account string, l dispatch.Listener, lost []dispatch.Receipt, from openmail.Position)
 	// Return says that a socket of a group has ended while others of it go
 	// on, and what was pushed to it without a receipt: that is offered to
 	// the group.

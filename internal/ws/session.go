@@ -125,7 +125,7 @@ func (s *session) end(code ws.StatusCode) {
 	s.mu.Lock()
 	lost, queued, joined := s.win.waiting, s.offers, s.joined
 	s.ended, s.offers = true, nil
-	pushed, confirmed := s.win.last, s.confirmed
+	pushed, confirmed, from := s.win.last, s.confirmed, before(queued, s.pos+1)
 	s.silence()
 	s.mu.Unlock()
 
@@ -134,7 +134,7 @@ func (s *session) end(code ws.StatusCode) {
 	case s.group != nil:
 		s.audience.unshare(s, queued, s.receipts(lost, now))
 	case joined:
-		s.server.cfg.Deliveries.Leave(s.account(), s, s.receipts(lost, now))
+		s.server.cfg.Deliveries.Leave(s.account(), s, s.receipts(lost, now), from)
 	}
 	s.server.remove(s)
 	s.server.cfg.Log.LogAttrs(context.Background(), slog.LevelInfo, "socket.closed",
@@ -142,6 +142,15 @@ func (s *session) end(code ws.StatusCode) {
 		slog.String("remote", s.remote), slog.Int("code", int(code)),
 		slog.Uint64("pushed", pushed), slog.Uint64("confirmed", confirmed),
 		slog.Duration("duration", now.Sub(s.opened)))
+}
+
+// before is the first position of what waited beside a cursor, and of what came
+// next in the log.
+func before(queued []openmail.Event, next openmail.Position) openmail.Position {
+	for i := range queued {
+		next = min(next, queued[i].Position)
+	}
+	return next
 }
 
 // dismiss ends the socket from our side: an error message where the code is

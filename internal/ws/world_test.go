@@ -42,6 +42,7 @@ type world struct {
 	events   []openmail.Event // of all accounts, in order
 	receipts []dispatch.Receipt
 	lost     []dispatch.Receipt
+	left     []openmail.Position // from where on those that left had not been pushed everything
 	overdue  []openmail.Event // what Offers has
 	broken   error            // what the log answers with
 	hear     []func(string)
@@ -244,11 +245,12 @@ func (w *world) Join(account string, l dispatch.Listener) {
 	w.note()
 }
 
-func (w *world) Leave(account string, l dispatch.Listener, lost []dispatch.Receipt) {
+func (w *world) Leave(account string, l dispatch.Listener, lost []dispatch.Receipt, from openmail.Position) {
 	w.Listeners.Leave(account, l)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lost = append(w.lost, lost...)
+	w.left = append(w.left, from)
 	w.note()
 }
 
