@@ -132,7 +132,7 @@ func newMood(r *rand.Rand) mood {
 	case 0:
 		return mood{undisturbed: true}
 	case 1, 2: // the server is well, and the agents are not
-		return mood{deaf: some(0, 0.5, 1), held: some(0, 0.3), death: some(0.3, 1, 2), refuse: some(0, 1)}
+		return mood{deaf: some(0, 0.5, 1), death: some(0.3, 1, 2), refuse: some(0, 1)}
 	}
 	return mood{
 		fault: some(0, 0.02, 0.1, 0.3), deaf: some(0, 0.1, 0.5, 1), held: some(0, 0.1, 0.5), death: some(0, 0.1, 0.5, 1),
