@@ -2,9 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -263,5 +267,94 @@ func TestWhatIsMissingInTheStoreAfterAKilledSendIsSeen(t *testing.T) {
 		if f := k.clients.faults; fault == "" && len(f) != 0 || fault != "" && (len(f) != 1 || f[fault] != 1) {
 			t.Errorf("%q: %v", fault, f)
 		}
+	}
+}
+
+// hex writes a string as strace does with -xx.
+func hex(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		fmt.Fprintf(&b, `\x%02x`, c)
+	}
+	return b.String()
+}
+
+func TestATraceIsReadAsItHappened(t *testing.T) {
+	data := func(name string) string { return hex("/d/" + name) }
+	trace := strings.Join([]string{
+		`7  openat(AT_FDCWD<` + hex("/") + `>, "` + hex("d/a") + `", O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC, 0600) = 5<` + data("a") + `>`,
+		`7  write(5<` + data("a") + `>, "` + hex("x(,>") + `", 4) = 4`,
+		`7  fsync(5<` + data("a") + `> <unfinished ...>`,
+		`8  pwrite64(6<` + data("log") + `>, "` + hex("ab") + `", 2, 4096 <unfinished ...>`,
+		`7  <... fsync resumed>)              = 0`,
+		`8  <... pwrite64 resumed>)           = 2`,
+		`8  fdatasync(6<` + data("log") + `>) = -1 EIO (Input/output error)`,
+		`8  ftruncate(6<` + data("log") + `>, 3) = 0`,
+		`7  renameat(9<` + hex("/d") + `>, "` + hex("a") + `", 9<` + hex("/d") + `>, "` + hex("b") + `") = 0`,
+		`7  write(11<` + hex("socket:[12]") + `>, "` + hex("250 2.0.0 Ok: queued as msg_1\r\n") + `", 31) = 31`,
+		`7  write(3<` + hex("/dev/null") + `>, "` + hex("elsewhere") + `", 9) = 9`,
+		`7  fsync(9<` + hex("/d") + `>) = 0`,
+		`7  unlink("` + data("b") + `") = 0`,
+	}, "\n")
+	events, err := readTrace(strings.NewReader(trace), "/d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range events {
+		got = append(got, fmt.Sprintf("%s %s%s@%d %q %d", e.kind, e.from, e.path, e.at, e.data, e.began))
+	}
+	want := []string{
+		`create /d/a@0 "" 0`, `write /d/a@-1 "x(,>" 0`, `write /d/log@4096 "ab" 0`, `sync /d/a@0 "" 2`, `truncate /d/log@3 "" 0`,
+		`rename /d/a/d/b@0 "" 0`, `said @0 "250 2.0.0 Ok: queued as msg_1\r\n" 0`, `sync /d@0 "" 7`, `remove /d/b@0 "" 0`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+func TestACutLeavesWhatWasSyncedAndWithLuckMore(t *testing.T) {
+	d := newDisk()
+	for _, e := range []event{
+		{kind: "create", path: "/d/log"},
+		{kind: "write", path: "/d/log", at: 0, data: []byte("first")},
+		{kind: "sync", path: "/d/log", began: 2},
+		{kind: "sync", path: "/d", began: 3},
+		{kind: "write", path: "/d/log", at: 5, data: []byte(" second")},
+		{kind: "sync", path: "/d/log", began: 4}, // began before the write
+		{kind: "create", path: "/d/.new"},
+		{kind: "write", path: "/d/.new", at: -1, data: []byte("body")},
+		{kind: "sync", path: "/d/.new", began: 8},
+		{kind: "rename", from: "/d/.new", path: "/d/new"},
+	} {
+		d.take(e)
+	}
+	left := func(luck float64, rng *rand.Rand) map[string]string {
+		to := t.TempDir()
+		if err := d.cut(rng, luck, "/d", to); err != nil {
+			t.Fatal(err)
+		}
+		files := map[string]string{}
+		for _, name := range []string{"log", ".new", "new"} {
+			if b, err := os.ReadFile(filepath.Join(to, name)); err == nil {
+				files[name] = string(b)
+			}
+		}
+		return files
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	if got := left(0, rng); !maps.Equal(got, map[string]string{"log": "first"}) {
+		t.Errorf("without luck: %q", got)
+	}
+	seen := map[string]bool{}
+	for range 50 {
+		seen[fmt.Sprint(left(1, rng))] = true
+	}
+	if !seen["map[log:first second]"] || !seen["map[log:first second new:body]"] || len(seen) != 2 {
+		t.Errorf("with luck: %v", seen)
+	}
+	d.take(event{kind: "sync", path: "/d", began: 10})
+	if got := left(0, rng); !maps.Equal(got, map[string]string{"log": "first", "new": "body"}) {
+		t.Errorf("after the folder's fsync: %q", got)
 	}
 }

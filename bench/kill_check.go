@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -46,9 +47,10 @@ func (k *killing) check(ctx context.Context, s *server, c *client.Client) error 
 // checkMail reads one mail, with its bytes where they are wanted.
 func checkMail(ctx context.Context, c *client.Client, a acknowledged, raw bool) (fault string, err error) {
 	m, err := c.Message(ctx, a.id)
+	answer, _ := errors.AsType[*client.Error](err)
 	switch {
-	case openmail.CodeOf(err) == openmail.CodeNotFound:
-		return faultLost, nil
+	case answer != nil && (answer.Status == http.StatusNotFound || answer.Status == http.StatusInternalServerError):
+		return faultLost, nil // also where its body is gone or broken
 	case err != nil:
 		return "", err
 	case m.RFCMessageID != a.mailID:

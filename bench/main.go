@@ -35,6 +35,7 @@ func proofs() []proof {
 		{"sockets", "P5: memory of idle subscribed WebSockets", proveSockets},
 		{"kill", "P1, P2: nothing is lost by kill -9", proveKill},
 		{"send", "one key is one mail, at the other server too, whenever the server is killed", proveSend},
+		{"power", "P1, P2: nothing is lost when the power is cut", provePower},
 		{"queue", "how fast accepted mail leaves for a relay", proveQueue},
 	}
 }
@@ -101,8 +102,8 @@ func (b *bench) flags() (out *string, keep *bool) {
 	flag.StringVar(&b.dir, "dir", "bin", "where new data folders are made: on a disk, for in memory an fsync is free")
 	flag.IntVar(&b.runs, "runs", 3, "runs of each measurement, of which the median counts")
 	flag.BoolVar(&b.short, "short", false, "fewer messages: to see that it works, not to measure")
-	flag.Uint64Var(&b.seed, "seed", randomSeed(), "of the random choices of kill and send")
-	flag.IntVar(&b.kills, "kills", 0, "how often kill and send kill (0: 10 and 500)")
+	flag.Uint64Var(&b.seed, "seed", randomSeed(), "of the random choices of kill, power and send")
+	flag.IntVar(&b.kills, "kills", 0, "how often kill and send kill, and power cuts (0: 10, 500 and 200)")
 	flag.IntVar(&b.sockets, "sockets", 100, "open sockets in latency, of which 10 are subscribed to the busy inboxes")
 	flag.StringVar(&b.profile, "profile", "cpu.pprof", "where profile writes the CPU profile of the server")
 	flag.IntVar(&b.attach, "attach", 0, "bytes of an attachment, before base64, that each mail of profile has")

@@ -26,6 +26,7 @@ need go golang
 need node 'nodejs (20 or later)'
 need npm npm
 need sqlite3 sqlite3
+need strace strace
 need openssl openssl
 need swaks swaks
 need smtp-source postfix

@@ -24,6 +24,7 @@ python3-nacl       /usr/bin/python3 -c 'import nacl.signing'
 python3-dnspython  /usr/bin/python3 -c 'import dns.message'
 postgresql         ls /usr/lib/postgresql/*/bin/initdb || command -v initdb
 sqlite3            command -v sqlite3
+strace             command -v strace
 swaks              command -v swaks
 libnet-ssleay-perl perl -MNet::SSLeay -e 1
 postfix            PATH=$PATH:/usr/sbin command -v smtp-source
