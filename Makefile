@@ -14,7 +14,7 @@ ARGS     ?=
 
 .PHONY: help
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{ printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{ printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: build
 build: ## build bin/openmail, static and stripped
@@ -87,12 +87,12 @@ bench: build ## measure everything, print a table
 prove: build ## run every proof of docs/proofs.md, one after the other
 	@status=0; for proof in bench/prove-*.sh; do echo "== $$proof"; "$$proof" || status=1; done; exit $$status
 
-prove-%: build ## run one proof: make prove-intake, prove-latency, prove-kill, prove-send, …
+prove-%: build ## run one proof: make prove-intake, prove-latency, prove-kill, prove-power, …
 	./bench/prove-$*.sh
 
-.PHONY: mutants
-mutants: ## break the program on purpose, and see that prove-send finds it
-	./bench/mutants-send.sh $(ARGS)
+.PHONY: prove-the-proofs
+prove-the-proofs: build ## break the program on purpose, and see that the proofs find it; ARGS='sim kill' names them
+	./bench/mutants.sh $(ARGS)
 
 .PHONY: clean
 clean: ## remove what was built
