@@ -43,8 +43,8 @@ type world struct {
 	receipts []dispatch.Receipt
 	lost     []dispatch.Receipt
 	left     []openmail.Position // from where on those that left had not been pushed everything
-	overdue  []openmail.Event // what Offers has
-	broken   error            // what the log answers with
+	overdue  []openmail.Event    // what Offers has
+	broken   error               // what the log answers with
 	hear     []func(string)
 	deaf     bool              // no bell is heard
 	asked    openmail.Scope    // what the log was last read with
