@@ -36,6 +36,7 @@ func proofs() []proof {
 		{"kill", "P1, P2: nothing is lost by kill -9", proveKill},
 		{"send", "one key is one mail, at the other server too, whenever the server is killed", proveSend},
 		{"power", "P1, P2: nothing is lost when the power is cut", provePower},
+		{"disk", "P17: an fsync that fails, a disk that is full", proveDisk},
 		{"queue", "how fast accepted mail leaves for a relay", proveQueue},
 	}
 }

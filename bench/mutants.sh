@@ -14,6 +14,7 @@ server() { (cd "$work/src" && go build -buildvcs=false -o "$work/openmail" ./cmd
 prove_send() { server && bin/bench send -short -seed 1 -binary "$work/openmail"; }
 prove_kill() { server && bin/bench kill -short -seed 1 -kills 6 -binary "$work/openmail"; }
 prove_power() { server && bin/bench power -short -seed 1 -binary "$work/openmail"; }
+prove_disk() { server && bin/bench disk -seed 1 -binary "$work/openmail"; }
 prove_machine() { (cd "$work/src" && go test -count=1 -run 'TestEveryReachable' ./internal/delivery); }
 prove_sim() { SEEDS=600 "$work/src/bench/prove-sim.sh" -twice 0; }
 

@@ -49,7 +49,7 @@ func provePower(ctx context.Context, b *bench) error {
 	}
 	p := &power{b: b, rng: rand.New(rand.NewPCG(b.seed, 0)), faults: map[string]int{}}
 	b.report.note("seed %d", b.seed)
-	if err := p.record(ctx, strace); err != nil {
+	if err := p.record(ctx, strace, p.bursts); err != nil {
 		return err
 	}
 	cuts := cmp.Or(b.kills, powerCuts)
@@ -74,8 +74,9 @@ type power struct {
 	faults  map[string]int
 }
 
-// record has mail come in under strace, until the server is killed.
-func (p *power) record(ctx context.Context, strace string) error {
+// record runs the server under strace until load returns, and kills it, and reads
+// what strace has seen. inject are flags by which strace has calls fail.
+func (p *power) record(ctx context.Context, strace string, load func(context.Context, *server) error, inject ...string) error {
 	data, log, err := p.b.folder()
 	if err != nil {
 		return err
@@ -90,12 +91,15 @@ func (p *power) record(ctx context.Context, strace string) error {
 	}
 	p.folder = filepath.Join(parent, filepath.Base(data)) // as the kernel has it
 	trace := data + ".strace"
-	args := append(straceArgs(trace), p.b.binary, "serve", "--data", p.folder, "--domain", domain)
+	args := append(append(straceArgs(trace), inject...), p.b.binary, "serve", "--data", p.folder, "--domain", domain)
 	s, err := launchCommand(exec.Command(strace, append(args, anyPorts()...)...), data, log)
 	if err != nil {
 		return err
 	}
-	err = p.mail(ctx, s)
+	err = p.begin(ctx, s)
+	if err == nil {
+		err = load(ctx, s)
+	}
 	if err = errors.Join(err, s.kill()); err != nil {
 		return err
 	}
@@ -108,15 +112,18 @@ func (p *power) record(ctx context.Context, strace string) error {
 	return err
 }
 
-func (p *power) mail(ctx context.Context, s *server) error {
+// begin waits for the server and makes its inboxes.
+func (p *power) begin(ctx context.Context, s *server) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
 	inboxes, err := s.makeInboxes(ctx, killInboxes)
-	if err != nil {
-		return err
-	}
 	p.senders = newSenders(inboxes, p.b.seed)
+	return err
+}
+
+// bursts has mail come in, with pauses.
+func (p *power) bursts(ctx context.Context, s *server) error {
 	for i := range powerBursts {
 		p.b.progress.say("mail comes in under strace: %d acknowledged", p.senders.count())
 		if i > 0 {
