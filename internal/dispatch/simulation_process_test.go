@@ -46,6 +46,9 @@ type process struct {
 	dead       atomic.Bool
 	stop       context.CancelFunc
 	parts      sync.WaitGroup
+	// What writes for the others outlives them.
+	stopWriting context.CancelFunc
+	writing     sync.WaitGroup
 }
 
 // begin starts a process on what lies in dir.
@@ -64,23 +67,36 @@ func (s *sim) begin(dir string) *process {
 	})
 	p.sockets = dispatch.NewSockets(p.listeners, p, p, p.dispatcher, quiet, nil)
 	p.again = dispatch.NewAgain(p, p.listeners, p.dispatcher)
+	limits := ws.DefaultLimits()
+	limits.Connections = 0 // dead ones count as well
 	p.stream = ws.New(ws.Config{
-		Keys: p, Revocations: p, Events: p, Inboxes: p, Deliveries: p.sockets, Bell: p, Log: quiet, Limits: ws.DefaultLimits(),
+		Keys: p, Revocations: p, Events: p, Inboxes: p, Deliveries: p.sockets, Bell: p, Log: quiet, Limits: limits,
 	})
 	p.intake = intake.New(intake.Config{
 		Store: p, Bell: p, Dispatcher: p, Listening: p.listeners.Wanted, MaxBytes: 1 << 20, Logger: quiet,
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
-	for _, run := range []func(context.Context) error{p.sockets.Run, p.stream.Run, p.dispatcher.Run} {
+	for _, run := range []func(context.Context) error{p.stream.Run, p.dispatcher.Run} {
 		p.parts.Go(func() { check(s.t, run(ctx)) })
 	}
+	inner, stopWriting := context.WithCancel(context.Background())
+	p.stopWriting = stopWriting
+	p.writing.Go(func() { check(s.t, p.sockets.Run(inner)) })
 	return p
+}
+
+// wind waits for the parts of a process that is stopped, and then for what writes
+// for them.
+func (p *process) wind() {
+	p.parts.Wait()
+	p.stopWriting()
+	p.writing.Wait()
 }
 
 // close ends a process that is stopped or dead.
 func (p *process) close() {
-	p.parts.Wait()
+	p.wind()
 	check(p.t, errors.Join(p.db.Close(), p.blobs.Close()))
 }
 

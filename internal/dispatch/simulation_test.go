@@ -584,7 +584,7 @@ func (s *sim) restart() {
 	stopped := make(chan struct{})
 	p.stop()
 	go func() {
-		p.parts.Wait()
+		p.wind()
 		close(stopped)
 	}()
 	calm := s.calm
