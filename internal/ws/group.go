@@ -183,8 +183,17 @@ func (g *group) held(p openmail.Position) bool {
 func (g *group) Offer(e openmail.Event) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if m, _, _ := g.least(&e); m != nil && m.enqueue(e) {
-		m.wake()
+	for {
+		m, _, _ := g.least(&e)
+		switch {
+		case m == nil:
+			return // nobody wants it
+		case m.enqueue(e):
+			m.wake()
+			return
+		case !m.gone():
+			return // it has it, or too much waits there: its deadline has it offered again
+		}
 	}
 }
 
