@@ -172,11 +172,10 @@ func (a *App) makeRooms(context.Context) error {
 	a.atClose(func() error { sender.Close(); return nil })
 	a.metrics = newMetrics(a)
 	a.makeReader()
+	a.sockets = dispatch.NewSockets(a.listeners, a.store, a.store, a.logger, a.metrics.receipt)
 	a.dispatcher = dispatch.New(dispatch.Config{
-		Queue: a.store, Poster: sender, Listeners: a.listeners, Logger: a.logger, Posted: a.metrics.posted,
-		Written: func(ctx context.Context) { a.sockets.Written(ctx) },
+		Queue: a.store, Poster: sender, Listeners: a.listeners, Sockets: a.sockets, Logger: a.logger, Posted: a.metrics.posted,
 	})
-	a.sockets = dispatch.NewSockets(a.listeners, a.store, a.store, a.dispatcher, a.logger, a.metrics.receipt)
 	rooms := a.mailbox()
 	a.access = access.New(access.Config{
 		Keys: a.store, Uses: a.store, Accounts: a.store, Inboxes: rooms, Logger: a.logger,

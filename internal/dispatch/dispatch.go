@@ -39,10 +39,8 @@ type Config struct {
 	Queue     Queue
 	Poster    Poster
 	Listeners *Listeners
+	Sockets   *Sockets // whose receipts keep from falling what was read in time; they belong to this dispatcher
 	Logger    *slog.Logger
-	// Written returns once the receipts are written that are at hand, or ctx
-	// ends: what was read in time does not fall. nil: none ever are.
-	Written func(ctx context.Context)
 	// Posted is told of each post, for the metrics; nil: nobody is.
 	Posted func(openmail.Attempt)
 }
@@ -59,9 +57,11 @@ type Dispatcher struct {
 	begin func(*lane) // nil while Run does not
 }
 
-// New returns a Dispatcher.
+// New returns a Dispatcher, which the sockets wake from now on.
 func New(c Config) *Dispatcher {
-	return &Dispatcher{Config: c, lanes: map[Lane]*lane{}, purse: newPurse()}
+	d := &Dispatcher{Config: c, lanes: map[Lane]*lane{}, purse: newPurse()}
+	c.Sockets.waker = d
+	return d
 }
 
 // Run hands over what is due until ctx ends, and then finishes the posts in

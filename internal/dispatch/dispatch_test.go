@@ -88,6 +88,20 @@ type world struct {
 	endpoint  *endpoint
 	stop      context.CancelFunc
 	stopped   sync.WaitGroup
+	claiming  func() // nil: nothing happens just before a claim
+}
+
+// queue is the store, before whose claims something may happen.
+type queue struct {
+	*store.DB
+	w *world
+}
+
+func (q queue) Claim(ctx context.Context, scope openmail.Scope, c dispatch.Claim) (dispatch.Claimed, error) {
+	if q.w.claiming != nil {
+		q.w.claiming()
+	}
+	return q.DB.Claim(ctx, scope, c)
 }
 
 // newWorld must be called in the bubble of the test. Close it there too.
@@ -107,8 +121,8 @@ func newWorld(t *testing.T, answer func(context.Context, dispatch.Post) openmail
 // start begins a dispatcher, as a start of the process would.
 func (w *world) start() {
 	logger := slog.New(slog.DiscardHandler)
-	w.d = dispatch.New(dispatch.Config{Queue: w.db, Poster: w.endpoint, Listeners: w.listeners, Logger: logger, Written: func(ctx context.Context) { w.sockets.Written(ctx) }})
-	w.sockets = dispatch.NewSockets(w.listeners, w.db, w.db, w.d, logger, nil)
+	w.sockets = dispatch.NewSockets(w.listeners, w.db, w.db, logger, nil)
+	w.d = dispatch.New(dispatch.Config{Queue: queue{w.db, w}, Poster: w.endpoint, Listeners: w.listeners, Sockets: w.sockets, Logger: logger})
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop = cancel
 	w.stopped.Go(func() { check(w.t, w.d.Run(ctx)) })
@@ -899,6 +913,62 @@ func TestWhatWasReadInTimeIsNotPostedThoughItsReceiptIsNotWrittenYet(t *testing.
 		synctest.Wait()
 		if d := w.delivery(in, filed.Event); d.Channel != openmail.ChannelWebSocket || len(w.endpoint.seen()) != 0 {
 			t.Errorf("delivery %+v, posts %+v", d, w.endpoint.seen())
+		}
+	})
+}
+
+func TestAReceiptThatComesWhileItsEventFallsIsHeard(t *testing.T) {
+	for name, webhook := range map[string]bool{"to a webhook": true, "to nobody else": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, status(200), func(t *testing.T, w *world) {
+				in := w.account(webhook)
+				s := &socket{}
+				w.claiming = sync.OnceFunc(func() {
+					w.sockets.Confirm([]dispatch.Receipt{{Account: in.Account, Position: 1, Attempt: 1, PushedAt: time.Now(), At: time.Now()}})
+				})
+				w.listeners.Join(in.Account, s)
+				filed := w.mail(in)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if d := w.delivery(in, filed.Event); d.State != openmail.StateDelivered || d.Channel != openmail.ChannelWebSocket {
+					t.Errorf("delivery %+v", d)
+				}
+				if len(w.endpoint.seen()) != 0 || len(s.offered) != 0 {
+					t.Errorf("posts %+v, offers %+v", w.endpoint.seen(), s.offered)
+				}
+			})
+		})
+	}
+}
+
+func TestReceiptsThatAreTooManyWait(t *testing.T) {
+	bubble(t, status(200), func(t *testing.T, w *world) {
+		in := w.account(false)
+		filed := w.mail(in)
+		w.halt() // and nothing is written
+		w.sockets = dispatch.NewSockets(w.listeners, w.db, w.db, slog.New(slog.DiscardHandler), nil)
+		w.d = dispatch.New(dispatch.Config{Queue: queue{w.db, w}, Poster: w.endpoint, Listeners: w.listeners, Sockets: w.sockets, Logger: slog.New(slog.DiscardHandler)})
+		other := dispatch.Receipt{Account: in.Account, Position: 99, At: time.Now()}
+		w.sockets.Confirm(slices.Repeat([]dispatch.Receipt{other}, 10_000))
+		taken := make(chan bool)
+		go func() {
+			w.sockets.Confirm([]dispatch.Receipt{{Account: in.Account, Position: 1, Attempt: 1, PushedAt: time.Now(), At: time.Now()}})
+			close(taken)
+		}()
+		synctest.Wait()
+		select {
+		case <-taken:
+			t.Error("a receipt was taken though thousands are not written")
+		default:
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		w.stop = cancel
+		w.stopped.Go(func() { check(w.t, w.sockets.Run(ctx)) })
+		<-taken
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if d := w.delivery(in, filed.Event); d.State != openmail.StateDelivered {
+			t.Errorf("delivery %+v", d)
 		}
 	})
 }

@@ -123,11 +123,17 @@ func (l *lane) work(ctx, posts context.Context) (next time.Time, err error) {
 		return time.Time{}, err
 	}
 	for _, p := range claimed.Posts {
+		if l.d.Sockets.hasRead(p.Event) { // its receipt came meanwhile, and wins
+			l.d.purse.give(l.at.Account, failing, 1)
+			continue
+		}
 		l.inFlight++
 		go l.post(posts, p, failing)
 	}
 	for _, e := range claimed.Waiting {
-		l.d.Listeners.Offer(e)
+		if !l.d.Sockets.hasRead(e) {
+			l.d.Listeners.Offer(e)
+		}
 	}
 	for _, to := range claimed.Moved {
 		l.d.Wake(to)
@@ -154,8 +160,8 @@ func (l *lane) ready(ctx context.Context) (free int, ready bool, next time.Time,
 	if !due(posts) && !due(others) {
 		return 0, false, sooner(posts, others), nil
 	}
-	if due(others) && l.d.Written != nil {
-		l.d.Written(ctx)
+	if due(others) {
+		l.d.Sockets.Written(ctx)
 	}
 	if free = l.slots(); free > 0 || due(others) {
 		return free, true, time.Time{}, nil

@@ -62,10 +62,8 @@ func (s *sim) begin(dir string) *process {
 	check(s.t, err)
 	quiet := slog.New(slog.DiscardHandler)
 	p.listeners = dispatch.NewListeners()
-	p.dispatcher = dispatch.New(dispatch.Config{
-		Queue: p, Poster: p, Listeners: p.listeners, Logger: quiet, Written: func(ctx context.Context) { p.sockets.Written(ctx) },
-	})
-	p.sockets = dispatch.NewSockets(p.listeners, p, p, p.dispatcher, quiet, nil)
+	p.sockets = dispatch.NewSockets(p.listeners, p, p, quiet, nil)
+	p.dispatcher = dispatch.New(dispatch.Config{Queue: p, Poster: p, Listeners: p.listeners, Sockets: p.sockets, Logger: quiet})
 	p.again = dispatch.NewAgain(p, p.listeners, p.dispatcher)
 	limits := ws.DefaultLimits()
 	limits.Connections = 0 // dead ones count as well

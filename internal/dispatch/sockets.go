@@ -14,8 +14,13 @@ import (
 // it. Losing those that wait makes duplicates, never a loss.
 const confirmEvery = 20 * time.Millisecond
 
-// maxBatch bounds how many receipts are written in one transaction.
-const maxBatch = 500
+// maxBatch bounds how many receipts are written in one transaction, and maxAtHand
+// how many wait for that: a socket that brings more waits with them, and is not
+// read from.
+const (
+	maxBatch  = 500
+	maxAtHand = 8192
+)
 
 // maxOffers bounds how many overdue events a socket is offered when it
 // subscribes.
@@ -41,7 +46,10 @@ type Sockets struct {
 	returned []returned
 	left     []left
 	writing  bool            // what was taken out of these
+	inHand   []Receipt       // that are being written
 	waiting  []chan struct{} // closed when what is at hand is written
+	room     chan struct{}   // closed when there may be; nil: nobody waits for it
+	over     bool            // nothing is written any more
 	arrived  chan struct{}
 	received func(Receipt)
 }
@@ -59,10 +67,10 @@ type left struct {
 	from    openmail.Position
 }
 
-// NewSockets returns the sockets' side of the dispatcher. received, unless it
-// is nil, is told of each receipt, for the metrics; it does not block.
-func NewSockets(listeners *Listeners, r Receipts, o Overdue, w Waker, logger *slog.Logger, received func(Receipt)) *Sockets {
-	return &Sockets{Listeners: listeners, receipts: r, overdue: o, waker: w, logger: logger, received: received, arrived: make(chan struct{}, 1)}
+// NewSockets returns the sockets' side of a dispatcher that is to be made. received,
+// unless it is nil, is told of each receipt, for the metrics; it does not block.
+func NewSockets(listeners *Listeners, r Receipts, o Overdue, logger *slog.Logger, received func(Receipt)) *Sockets {
+	return &Sockets{Listeners: listeners, receipts: r, overdue: o, logger: logger, received: received, arrived: make(chan struct{}, 1)}
 }
 
 // Leave says that a socket has ended, what it had unconfirmed, and from where on in
@@ -101,7 +109,8 @@ func (s *Sockets) Return(group Listener, lost []Receipt) {
 	s.signal()
 }
 
-// Confirm takes receipts, to be written within confirmEvery.
+// Confirm takes receipts, to be written within confirmEvery. It blocks while too
+// many wait for that.
 func (s *Sockets) Confirm(receipts []Receipt) {
 	if s.received != nil {
 		for _, r := range receipts {
@@ -109,9 +118,26 @@ func (s *Sockets) Confirm(receipts []Receipt) {
 		}
 	}
 	s.mu.Lock()
+	for len(s.read) >= maxAtHand && !s.over {
+		if s.room == nil {
+			s.room = make(chan struct{})
+		}
+		room := s.room
+		s.mu.Unlock()
+		<-room
+		s.mu.Lock()
+	}
 	s.read = append(s.read, receipts...)
 	s.mu.Unlock()
 	s.signal()
+}
+
+// makeRoom lets those go on that wait in Confirm. mu is held.
+func (s *Sockets) makeRoom() {
+	if s.room != nil {
+		close(s.room)
+		s.room = nil
+	}
 }
 
 func (s *Sockets) signal() {
@@ -158,10 +184,19 @@ func (s *Sockets) Run(ctx context.Context) error {
 			gather(ctx)
 			s.write(written)
 		case <-ctx.Done():
+			s.end()
 			s.write(written)
 			return nil
 		}
 	}
+}
+
+// end lets nobody wait for room any more.
+func (s *Sockets) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	s.makeRoom()
 }
 
 // gather lets receipts that come in together be written together.
@@ -180,11 +215,12 @@ func (s *Sockets) write(ctx context.Context) {
 	s.mu.Lock()
 	read, lost, returned, gone, waiting := s.read, s.lost, s.returned, s.left, s.waiting
 	s.read, s.lost, s.returned, s.left, s.waiting = nil, nil, nil, nil, nil
-	s.writing = true
+	s.writing, s.inHand = true, read
+	s.makeRoom()
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
-		s.writing = false
+		s.writing, s.inHand = false, nil
 		s.mu.Unlock()
 		for _, w := range waiting {
 			close(w)
@@ -215,13 +251,18 @@ func (s *Sockets) write(ctx context.Context) {
 	}
 }
 
+// hasRead reports whether there is a receipt of an event that is not written yet.
+func (s *Sockets) hasRead(e openmail.Event) bool {
+	of := func(r Receipt) bool { return r.Account == e.Account && r.Position == e.Position }
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.read, of) || slices.ContainsFunc(s.inHand, of)
+}
+
 // has reports whether a socket has an event, or is still to have it, or has
 // confirmed it just now.
 func (s *Sockets) has(e openmail.Event) bool {
-	s.mu.Lock()
-	read := slices.ContainsFunc(s.read, func(r Receipt) bool { return r.Account == e.Account && r.Position == e.Position })
-	s.mu.Unlock()
-	return read || s.find(e.Account, func(l Listener) bool { return l.Wants(e.Inbox, e.Type) && l.Holds(e.Position) }) != nil
+	return s.hasRead(e) || s.find(e.Account, func(l Listener) bool { return l.Wants(e.Inbox, e.Type) && l.Holds(e.Position) }) != nil
 }
 
 // goOn offers what other sockets are to have, to those of the group first, and wakes
