@@ -36,10 +36,11 @@ type pushed struct {
 	at       int64  // Unix time in microseconds
 	attempt  int32
 	size     int32
+	settled  bool // it was delivered before: nobody waits for this receipt
 }
 
 func (w *window) add(e *openmail.Event, at time.Time, attempt int) {
-	w.waiting = append(w.waiting, pushed{e.Position, e.ID, at.UnixMicro(), int32(attempt), int32(len(e.Payload))})
+	w.waiting = append(w.waiting, pushed{e.Position, e.ID, at.UnixMicro(), int32(attempt), int32(len(e.Payload)), e.Delivery.State == openmail.StateDelivered})
 	w.bytes += len(e.Payload)
 	w.last++
 }
@@ -98,10 +99,11 @@ func (w *window) confirm(n uint64) []pushed {
 	return confirmed
 }
 
-// holds reports whether the event at p waits for its receipt.
+// holds reports whether the event at p waits for its receipt. One that was
+// delivered before does not: should it be sent again meanwhile, it is pushed again.
 func (w *window) holds(p openmail.Position) bool {
 	for i := range w.waiting {
-		if w.waiting[i].position == p {
+		if w.waiting[i].position == p && !w.waiting[i].settled {
 			return true
 		}
 	}
@@ -117,14 +119,18 @@ func ordinal(payload []byte) (n uint64, ok bool) {
 }
 
 // receipts says of each event when it was pushed, and that it was confirmed or
-// lost at that moment.
+// lost at that moment. Those that were delivered before are left out: a replay
+// has thousands of them.
 func (s *session) receipts(events []pushed, at time.Time) []dispatch.Receipt {
-	out := make([]dispatch.Receipt, len(events))
-	for i, p := range events {
-		out[i] = dispatch.Receipt{
+	out := make([]dispatch.Receipt, 0, len(events))
+	for _, p := range events {
+		if p.settled {
+			continue
+		}
+		out = append(out, dispatch.Receipt{
 			Account: s.account(), Position: p.position, Attempt: int(p.attempt),
 			PushedAt: time.UnixMicro(p.at), At: at, Remote: s.remote,
-		}
+		})
 	}
 	return out
 }

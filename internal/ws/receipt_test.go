@@ -554,3 +554,36 @@ func TestASocketThatEndsTellsFromWhereOnItHadNotBeenPushedEverything(t *testing.
 		}
 	}
 }
+
+func TestWhatWasDeliveredBeforeNeedsNoReceipt(t *testing.T) {
+	w := newWorld()
+	url := w.start(t)
+	var ids []string
+	for range 3 {
+		ids = append(ids, w.add("inb_a1"))
+	}
+	w.mu.Lock()
+	for i := range w.events {
+		w.events[i].Delivery.State = openmail.StateDelivered
+	}
+	again := w.events[1]
+	w.mu.Unlock()
+	c := dial(t, url, "om_a")
+	c.say(`{"type":"subscribe","last_event_id":"` + ids[0] + `","ack":true}`)
+	c.next() // subscribed
+	c.expectEvents(ids[1:]...)
+	again.Delivery.State, again.Delivery.Attempts = openmail.StateArmed, 2
+	w.Listeners.Offer(again) // as its owner wishes, though it is not acked
+	if e := c.event(); e.ID != ids[1] || e.Attempt != 2 {
+		t.Errorf("sent again: %+v", e)
+	}
+	last := w.add("inb_a1")
+	c.expectEvents(last)
+	c.say(`{"type":"ack","event_id":"` + last + `"}`)
+	w.until(t, "two receipts", func() bool { return len(w.receipts) >= 2 })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.receipts) != 2 || w.receipts[0].Position != 2 || w.receipts[0].Attempt != 2 || w.receipts[1].Position != 4 {
+		t.Errorf("receipts %+v", w.receipts)
+	}
+}

@@ -285,7 +285,9 @@ func (s *session) count(events []pushed, now time.Time) {
 func (s *session) deliver(events []pushed, now time.Time) {
 	if len(events) > 0 {
 		s.server.counters.receipts.Add(int64(len(events)))
-		s.server.cfg.Deliveries.Confirm(s.receipts(events, now))
+		if receipts := s.receipts(events, now); len(receipts) > 0 {
+			s.server.cfg.Deliveries.Confirm(receipts)
+		}
 		if s.group != nil {
 			s.group.freed()
 		}
