@@ -14,10 +14,12 @@ const (
 	// receipt: what a socket's death repeats, and what it can cost.
 	windowEvents = 512
 	windowBytes  = 4 << 20
-	// pageEvents is how many events are read from the log at once, and
-	// heavyPage the bytes from which a shorter page may have been cut.
-	pageEvents = 128
-	heavyPage  = 256 << 10
+	// pageEvents is how many events are read from the log at once, behindEvents
+	// how many by a socket that is behind, which holds them while its client
+	// reads, and heavyPage the bytes from which a shorter page may have been cut.
+	pageEvents   = 128
+	behindEvents = 32
+	heavyPage    = 256 << 10
 )
 
 // verdict is what becomes of an event at a socket.
@@ -155,13 +157,13 @@ func (s *session) page(ctx context.Context) (events []openmail.Event, more bool,
 			return nil, false, err
 		}
 	}
-	events, err = s.server.cfg.Events.After(ctx, scope, after, pageEvents)
+	events, err = s.server.cfg.Events.After(ctx, scope, after, behindEvents)
 	if err == nil && len(events) == 0 {
 		s.mu.Lock()
 		s.pos = max(s.pos, head)
 		s.mu.Unlock()
 	}
-	return events, len(events) > 0 && (!scope.WholeAccount() || cut(events, pageEvents)), err
+	return events, len(events) > 0 && (!scope.WholeAccount() || cut(events, behindEvents)), err
 }
 
 // cut reports whether a page of the log may have been ended by a limit.

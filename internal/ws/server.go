@@ -11,6 +11,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -147,16 +148,16 @@ type Server struct {
 	empty     chan struct{} // closed when closing and no socket is left
 }
 
-// maxReads is how many cursors that are behind may read the log at a time, so
-// that many replays do not keep live events waiting.
-const maxReads = 8
+// maxReads is how many cursors that are behind may read the log at a time. To read
+// and pack events is work for a processor, and mail that comes in needs one too.
+func maxReads() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
 // New returns a Server. Its sockets live only while Run runs.
 func New(cfg Config) *Server {
 	life, end := context.WithCancel(context.Background())
 	return &Server{
 		cfg: cfg, began: time.Now(), life: life, end: end, tickets: newTickets(),
-		reads: make(chan struct{}, maxReads), audiences: map[string]*audience{}, empty: make(chan struct{}),
+		reads: make(chan struct{}, maxReads()), audiences: map[string]*audience{}, empty: make(chan struct{}),
 	}
 }
 
