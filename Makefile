@@ -87,7 +87,7 @@ bench: build ## measure everything, print a table
 prove: build ## run every proof of docs/proofs.md, one after the other
 	@status=0; for proof in bench/prove-*.sh; do echo "== $$proof"; "$$proof" || status=1; done; exit $$status
 
-prove-%: build ## run one proof: make prove-intake, prove-kill, prove-power, prove-disk, …
+prove-%: build ## run one proof: make prove-intake, prove-kill, prove-peers, prove-web, …
 	./bench/prove-$*.sh
 
 .PHONY: prove-the-proofs

@@ -107,7 +107,7 @@ func (k *killing) last(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	events, err := k.events(ctx, c)
+	events, err := eventLog(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -157,8 +157,8 @@ func (k *killing) messages(ctx context.Context, c *client.Client) (map[string]ap
 	return all, nil
 }
 
-// events lists the log, oldest first.
-func (k *killing) events(ctx context.Context, c *client.Client) ([]api.Event, error) {
+// eventLog lists every event, oldest first.
+func eventLog(ctx context.Context, c *client.Client) ([]api.Event, error) {
 	var all []api.Event
 	for e, err := range c.Events(ctx, client.EventFilter{Limit: 100}) {
 		if err != nil {
@@ -206,10 +206,7 @@ func (k *killing) replay(ctx context.Context, c *client.Client, events []api.Eve
 	if len(events) == 0 {
 		return nil
 	}
-	want := make([]string, len(events))
-	for i, e := range events {
-		want[i] = e.ID
-	}
+	want := ids(events)
 	ctx, cancel := context.WithTimeout(ctx, settleIn)
 	defer cancel()
 	fresh := newListener()
@@ -242,6 +239,15 @@ func (l *listener) catchUp(ctx context.Context, c *client.Client, n int) error {
 		}
 	}
 	return nil
+}
+
+// ids are those of events.
+func ids(events []api.Event) []string {
+	all := make([]string, len(events))
+	for i, e := range events {
+		all[i] = e.ID
+	}
+	return all
 }
 
 // differences counts the places in which two lists differ.

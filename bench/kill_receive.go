@@ -20,7 +20,8 @@ type receiver struct {
 	ended  chan error
 
 	mu    sync.Mutex
-	posts map[string]int // by event id
+	posts map[string]int       // by event id
+	first map[string]time.Time // when each came
 }
 
 func newReceiver() (*receiver, error) {
@@ -28,7 +29,7 @@ func newReceiver() (*receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &receiver{url: "http://" + l.Addr().String() + "/", ended: make(chan error, 1), posts: map[string]int{}}
+	r := &receiver{url: "http://" + l.Addr().String() + "/", ended: make(chan error, 1), posts: map[string]int{}, first: map[string]time.Time{}}
 	r.server = &http.Server{Handler: r, ReadTimeout: 10 * time.Second}
 	go func() { r.ended <- r.server.Serve(l) }()
 	return r, nil
@@ -44,9 +45,20 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "not an event", http.StatusBadRequest)
 		return
 	}
+	now := time.Now()
 	r.mu.Lock()
-	r.posts[event.ID]++
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	if r.posts[event.ID]++; r.posts[event.ID] == 1 {
+		r.first[event.ID] = now
+	}
+}
+
+// came tells when an event was first posted.
+func (r *receiver) came(event string) (at time.Time, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, ok = r.first[event]
+	return at, ok
 }
 
 func (r *receiver) has(event string) bool {

@@ -37,6 +37,11 @@ func proofs() []proof {
 		{"send", "one key is one mail, at the other server too, whenever the server is killed", proveSend},
 		{"power", "P1, P2: nothing is lost when the power is cut", provePower},
 		{"disk", "P17: an fsync that fails, a disk that is full", proveDisk},
+		{"peers", "P6: the events of half-open sockets are posted in time", provePeers},
+		{"handover", "P7: sockets and a webhook behind them, undisturbed and with a death each second", proveHandover},
+		{"stalled", "P9: sockets that do not read, and what those beside them wait", proveStalled},
+		{"replay", "P8: 100,000 events in one reconnect, and what comes in meanwhile", proveReplay},
+		{"web", "P13, P14: webhooks that lead where they must not, and receivers that hold what they get", proveWeb},
 		{"queue", "how fast accepted mail leaves for a relay", proveQueue},
 	}
 }
@@ -59,6 +64,10 @@ type bench struct {
 }
 
 func main() {
+	run := run
+	if len(os.Args) == 2 && os.Args[1] == "peer" { // of prove-peers, in a namespace
+		run = func() error { return runPeer(context.Background()) }
+	}
 	err := run()
 	if err == nil {
 		return

@@ -67,13 +67,16 @@ func launchCommand(cmd *exec.Cmd, data string, log *os.File) (*server, error) {
 func anyPorts() []string { return []string{"--http", "127.0.0.1:0", "--smtp", "127.0.0.1:0"} }
 
 // start starts a server on a new data folder and waits until it serves.
-func (b *bench) start(ctx context.Context) (*server, error) {
+func (b *bench) start(ctx context.Context) (*server, error) { return b.startWith(ctx) }
+
+// startWith is start with flags.
+func (b *bench) startWith(ctx context.Context, flags ...string) (*server, error) {
 	data, log, err := b.folder()
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	s, err := launch(b.binary, data, log, anyPorts()...)
+	s, err := launch(b.binary, data, log, append(anyPorts(), flags...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +106,15 @@ func (s *server) ready(ctx context.Context) error {
 
 // await asks every millisecond whether something is so.
 func (s *server) await(ctx context.Context, so func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	return s.waitFor(ctx, startPatience, so)
+}
+
+// errWaited says that something did not come to be so.
+var errWaited = errors.New("waited in vain")
+
+// waitFor is await with a patience of its own.
+func (s *server) waitFor(ctx context.Context, patience time.Duration, so func() bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errWaited)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -113,7 +124,7 @@ func (s *server) await(ctx context.Context, so func() bool) error {
 		case <-s.ended:
 			return fmt.Errorf("%w (%v): its log is in %s", errEnded, s.exit, filepath.Dir(s.data))
 		case <-ctx.Done():
-			return fmt.Errorf("the server does not serve: %w", ctx.Err())
+			return fmt.Errorf("the server is not where it should be within %v: %w", patience, context.Cause(ctx))
 		}
 	}
 	return nil
@@ -227,4 +238,24 @@ func (s *server) metrics(ctx context.Context, name string) (values []float64, er
 		values = append(values, v)
 	}
 	return values, lines.Err()
+}
+
+// watchMemory looks at the server's memory ten times a second, until the function that it returns is called: that tells the most
+// there was, in KiB.
+func (s *server) watchMemory(ctx context.Context) (peak func() float64) {
+	ctx, stop := context.WithCancel(ctx)
+	most := make(chan float64, 1)
+	go func() {
+		m := 0.0
+		for {
+			if kb, err := residentKB(s.pid()); err == nil {
+				m = max(m, kb)
+			}
+			if rest(ctx, 100*time.Millisecond) != nil {
+				most <- m
+				return
+			}
+		}
+	}()
+	return func() float64 { stop(); return <-most }
 }

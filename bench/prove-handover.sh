@@ -1,0 +1,6 @@
+#!/bin/sh
+# One proof of docs/proofs.md. Flags: ./bench/prove-handover.sh -h
+set -eu
+cd "$(dirname "$0")/.."
+go build -o bin/bench ./bench
+exec bin/bench handover "$@"
