@@ -88,13 +88,22 @@ type world struct {
 	endpoint  *endpoint
 	stop      context.CancelFunc
 	stopped   sync.WaitGroup
-	claiming  func() // nil: nothing happens just before a claim
+	claiming  func() // what happens just before a claim; nil: nothing
+	dropped   func() // just after the losses of a socket are written; nil: nothing
 }
 
-// queue is the store, before whose claims something may happen.
+// queue is the store, around whose answers something may happen.
 type queue struct {
 	*store.DB
 	w *world
+}
+
+func (q queue) Drop(ctx context.Context, scope openmail.Scope, lost []dispatch.Receipt, wanted dispatch.Listening) ([]openmail.Event, []dispatch.Lane, error) {
+	again, lanes, err := q.DB.Drop(ctx, scope, lost, wanted)
+	if q.w.dropped != nil {
+		q.w.dropped()
+	}
+	return again, lanes, err
 }
 
 func (q queue) Claim(ctx context.Context, scope openmail.Scope, c dispatch.Claim) (dispatch.Claimed, error) {
@@ -121,7 +130,7 @@ func newWorld(t *testing.T, answer func(context.Context, dispatch.Post) openmail
 // start begins a dispatcher, as a start of the process would.
 func (w *world) start() {
 	logger := slog.New(slog.DiscardHandler)
-	w.sockets = dispatch.NewSockets(w.listeners, w.db, w.db, logger, nil)
+	w.sockets = dispatch.NewSockets(w.listeners, queue{w.db, w}, w.db, logger, nil)
 	w.d = dispatch.New(dispatch.Config{Queue: queue{w.db, w}, Poster: w.endpoint, Listeners: w.listeners, Sockets: w.sockets, Logger: logger})
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop = cancel
@@ -939,6 +948,25 @@ func TestAReceiptThatComesWhileItsEventFallsIsHeard(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWhatAnotherSocketReadsWhileItIsLostIsNotOfferedAgain(t *testing.T) {
+	bubble(t, status(200), func(t *testing.T, w *world) {
+		in := w.account(false)
+		dead, next := &socket{}, &socket{}
+		w.dropped = func() { // it was pushed to the next one, too
+			w.sockets.Confirm([]dispatch.Receipt{{Account: in.Account, Position: 1, Attempt: 1, PushedAt: time.Now(), At: time.Now()}})
+		}
+		w.sockets.Join(in.Account, dead)
+		filed := w.mail(in)
+		w.sockets.Join(in.Account, next)
+		w.sockets.Leave(in.Account, dead, []dispatch.Receipt{{Account: in.Account, Position: 1, Attempt: 1, PushedAt: time.Now(), At: time.Now()}}, 2)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if d := w.delivery(in, filed.Event); d.State != openmail.StateDelivered || len(next.offered) != 0 {
+			t.Errorf("delivery %+v, offers %+v", d, next.offered)
+		}
+	})
 }
 
 func TestReceiptsThatAreTooManyWait(t *testing.T) {

@@ -266,9 +266,13 @@ func (s *Sockets) has(e openmail.Event) bool {
 }
 
 // goOn offers what other sockets are to have, to those of the group first, and wakes
-// the lanes in which something has changed.
+// the lanes in which something has changed. What one of them has read meanwhile is
+// left to its receipt.
 func (s *Sockets) goOn(again []openmail.Event, lanes []Lane, group Listener) {
 	for _, e := range again {
+		if s.hasRead(e) {
+			continue
+		}
 		if group != nil {
 			group.Offer(e)
 		}
