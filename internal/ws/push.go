@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"openmail"
@@ -93,7 +94,7 @@ func (s *session) holds(p openmail.Position) bool {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(s.confirming, func(e pushed) bool { return e.position == p && !e.settled })
 }
 
 // wake has the pump bring the socket up to date, now or once more. It does not

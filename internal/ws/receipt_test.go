@@ -16,6 +16,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"openmail"
+	"openmail/internal/dispatch"
 )
 
 // raw is a client that answers nothing by itself.
@@ -586,4 +587,34 @@ func TestWhatWasDeliveredBeforeNeedsNoReceipt(t *testing.T) {
 	if len(w.receipts) != 2 || w.receipts[0].Position != 2 || w.receipts[0].Attempt != 2 || w.receipts[1].Position != 4 {
 		t.Errorf("receipts %+v", w.receipts)
 	}
+}
+
+// slowly is the dispatcher with so much at hand that a receipt has to wait.
+type slowly struct {
+	*world
+	came, taken chan struct{}
+}
+
+func (d slowly) Confirm(receipts []dispatch.Receipt) {
+	close(d.came)
+	<-d.taken
+	d.world.Confirm(receipts)
+}
+
+func TestWhatWaitsToBeConfirmedIsNotPushedAgain(t *testing.T) {
+	w := newWorld()
+	d := slowly{w, make(chan struct{}), make(chan struct{})}
+	url := w.start(t, func(c *Config) { c.Deliveries = d })
+	c := dial(t, url, "om_a")
+	c.subscribe()
+	id := w.add("inb_a1")
+	c.expectEvents(id)
+	go c.ReadMessage() // answers the ping
+	s := w.server.sessions()[0]
+	<-d.came
+	if !s.Holds(1) {
+		t.Error("it would be offered again")
+	}
+	close(d.taken)
+	w.until(t, "the receipt", func() bool { return len(w.receipts) == 1 })
 }

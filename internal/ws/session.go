@@ -61,6 +61,7 @@ type session struct {
 	offers     []openmail.Event
 	offerBytes int
 	win        window
+	confirming []pushed // out of the window, and not yet with the dispatcher
 	confirmed  uint64
 	receiptAt  time.Time
 }
@@ -273,9 +274,10 @@ func (s *session) ack(event string) {
 	}
 }
 
-// count notes what was confirmed. mu is held.
+// count notes what was confirmed, and that it is to be delivered. mu is held.
 func (s *session) count(events []pushed, now time.Time) {
 	if len(events) > 0 {
+		s.confirming = events
 		s.confirmed += uint64(len(events))
 		s.receiptAt = now
 	}
@@ -288,6 +290,9 @@ func (s *session) deliver(events []pushed, now time.Time) {
 		if receipts := s.receipts(events, now); len(receipts) > 0 {
 			s.server.cfg.Deliveries.Confirm(receipts)
 		}
+		s.mu.Lock()
+		s.confirming = nil
+		s.mu.Unlock()
 		if s.group != nil {
 			s.group.freed()
 		}
