@@ -53,7 +53,7 @@ func (b *bench) failingSyncs(ctx context.Context, faults map[string]int) error {
 		return errors.New("strace is not installed: it has fsyncs fail")
 	}
 	acked := 0
-	for _, from := range []int{30, 45, 60} {
+	for _, from := range []int{60, 80, 100} {
 		b.progress.say("each thread's fsync number %d fails", from)
 		p := &power{b: b, rng: rand.New(rand.NewPCG(b.seed, uint64(from))), faults: faults}
 		err := p.record(ctx, strace, func(ctx context.Context, s *server) error {

@@ -17,6 +17,7 @@ import (
 const (
 	faultSeam  = "events that a replay left out, repeated or misplaced, up to the newest"
 	faultStuck = "replays that did not come to their end"
+	faultShort = "mails that were acknowledged and are not in the log"
 )
 
 const (
@@ -117,7 +118,7 @@ func (r *replaying) run(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	got := one
+	got, owed := one, []int{r.sent}
 	var together, later, peaks [2]float64
 	for i, agents := range []int{replayFew, replayMany} {
 		r.b.progress.say("%d agents come back at once", agents)
@@ -129,6 +130,7 @@ func (r *replaying) run(ctx context.Context, n int) error {
 			return err
 		}
 		got = append(got, many...)
+		owed = append(owed, slices.Repeat([]int{r.sent}, agents)...)
 	}
 	c, err := r.s.client()
 	if err != nil {
@@ -141,8 +143,9 @@ func (r *replaying) run(ctx context.Context, n int) error {
 		return err
 	}
 	want := ids(log)[1:]
+	r.faults[faultShort] = max(0, r.sent-len(want))
 	for i, got := range got {
-		ought := want[:min(len(want), len(got))]
+		ought := want[:min(len(want), owed[i])]
 		if n := differences(ought, got); n > 0 {
 			r.faults[faultSeam] += n
 			r.b.report.note("agent %d: %s", i+1, firstDifference(ought, got))
@@ -158,7 +161,7 @@ func (r *replaying) run(ctx context.Context, n int) error {
 	p.add("fourteen agents at once: mails behind their time, at most", "ms", bar{}, later[1])
 	p.add("fourteen agents at once: replayed, all of them", "/s", bar{}, together[1])
 	p.add("fourteen agents at once: more memory than four, for each", "KiB", small, (peaks[1]-peaks[0])/(replayMany-replayFew))
-	for _, name := range []string{faultSeam, faultStuck} {
+	for _, name := range []string{faultSeam, faultStuck, faultShort} {
 		p.add(name, "", atMost(0), float64(r.faults[name]))
 	}
 	return nil

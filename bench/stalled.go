@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -19,6 +20,11 @@ const (
 	stallInboxes = 50
 	stallSockets = 20 // of each inbox
 	stallDeaf    = 2  // of these, that stop reading
+	// What fills the buffers between the server and those that do not read, and
+	// comes to nobody else: more than a kernel takes, less than a socket may
+	// have without a receipt.
+	ballastMails = 220
+	ballastBytes = 16 << 10
 )
 
 // Faults of sockets beside which others read slowly, or not at all.
@@ -39,7 +45,7 @@ func proveStalled(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	inboxes, err := s.makeInboxes(ctx, stallInboxes)
+	inboxes, err := s.makeInboxes(ctx, stallInboxes+1) // the last is for the ballast
 	if err != nil {
 		return err
 	}
@@ -50,7 +56,7 @@ func proveStalled(ctx context.Context, b *bench) (err error) {
 			return err
 		}
 	}
-	t := &stalling{b: b, s: s, f: f, inboxes: inboxes, faults: map[string]int{}}
+	t := &stalling{b: b, s: s, f: f, inboxes: inboxes[:stallInboxes], ballast: inboxes[stallInboxes:], faults: map[string]int{}}
 	if b.short {
 		return t.run(ctx, 1, 5*time.Second)
 	}
@@ -90,7 +96,11 @@ func (f *fleet) join(ctx context.Context, inboxes []api.Inbox, inbox int, deaf b
 	if deaf {
 		prepare = func(c *net.TCPConn) error { return c.SetReadBuffer(4096) }
 	}
-	a, err := dialAgent(ctx, f.s.http, f.s.key, subscription{InboxIDs: []string{inboxes[inbox].ID}}, prepare)
+	wanted := []string{inboxes[inbox].ID}
+	if deaf {
+		wanted = append(wanted, inboxes[stallInboxes].ID)
+	}
+	a, err := dialAgent(ctx, f.s.http, f.s.key, subscription{InboxIDs: wanted}, prepare)
 	if err != nil {
 		return err
 	}
@@ -129,6 +139,12 @@ func (w *watcher) all() []arrival {
 	return slices.Clone(w.got)
 }
 
+func (w *watcher) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.got)
+}
+
 func (f *fleet) close() {
 	for _, w := range f.agents {
 		closeAll(w.tcp)
@@ -142,6 +158,7 @@ type stalling struct {
 	s       *server
 	f       *fleet
 	inboxes []api.Inbox
+	ballast []api.Inbox
 	sent    []receipt
 	faults  map[string]int
 }
@@ -157,7 +174,11 @@ func (t *stalling) run(ctx context.Context, rounds int, during time.Duration) er
 		calm = append(calm, p)
 		t.b.progress.say("round %d of %d: a tenth does not read", n+1, rounds)
 		release := t.stall()
-		p, after, err := t.round(ctx, during)
+		err = t.fill(ctx)
+		var after float64
+		if err == nil {
+			p, after, err = t.round(ctx, during)
+		}
 		release()
 		if err != nil {
 			return err
@@ -200,6 +221,25 @@ func (t *stalling) stall() (release func()) {
 	}
 }
 
+// fill fills the buffers of those that do not read.
+func (t *stalling) fill(ctx context.Context) error {
+	c, err := dialMail(ctx, t.s.smtp)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for i := range ballastMails {
+		m := plainMail("ballast", i, t.ballast[0].Address)
+		m.data = append(m.data, bytes.Repeat([]byte("What nobody else is waiting for.\r\n"), ballastBytes/34)...)
+		id, err := c.send(m)
+		if err != nil {
+			return err
+		}
+		t.sent = append(t.sent, receipt{id, stallInboxes, time.Now()})
+	}
+	return rest(ctx, 3*time.Second)
+}
+
 // round sends mail for a while, and tells what the agents that read have waited, and the server's memory in the end.
 func (t *stalling) round(ctx context.Context, during time.Duration) (p99, memory float64, err error) {
 	sent, _, err := steadyMail(ctx, t.s, t.inboxes, stallRate, during)
@@ -234,26 +274,34 @@ func (t *stalling) round(ctx context.Context, during time.Duration) (p99, memory
 // have waits until the agents have what was sent to them, but for those who need not.
 func (t *stalling) have(ctx context.Context, except func(*watcher) bool) error {
 	g, ctx := errgroup.WithContext(ctx)
-	owed := t.owed()
+	of := t.byInbox()
 	for _, w := range t.f.agents {
 		if except(w) {
 			continue
 		}
+		n := len(of.owed(w))
 		g.Go(func() error {
-			return t.s.waitFor(ctx, 30*time.Second, func() bool { return len(w.all()) >= len(owed[w.inbox]) })
+			return t.s.waitFor(ctx, 30*time.Second, func() bool { return w.count() >= n })
 		})
 	}
 	return g.Wait()
 }
 
-// owed lists the messages of each inbox.
-func (t *stalling) owed() map[int]map[string]bool {
-	all := map[int]map[string]bool{}
+// byInbox is the messages of each inbox.
+type byInbox map[int][]string
+
+// owed lists what an agent is to get.
+func (b byInbox) owed(w *watcher) []string {
+	if w.deaf {
+		return slices.Concat(b[w.inbox], b[stallInboxes])
+	}
+	return b[w.inbox]
+}
+
+func (t *stalling) byInbox() byInbox {
+	all := byInbox{}
 	for _, m := range t.sent {
-		if all[m.inbox] == nil {
-			all[m.inbox] = map[string]bool{}
-		}
-		all[m.inbox][m.message] = true
+		all[m.inbox] = append(all[m.inbox], m.message)
 	}
 	return all
 }
@@ -268,30 +316,32 @@ func (t *stalling) caughtUp(ctx context.Context) error {
 	return err
 }
 
-// compare holds what each agent got against what was sent to its inbox.
+// compare holds what each agent got against what it is owed, and against what others got that are owed the same.
 func (t *stalling) compare() {
-	owed := t.owed()
-	var log []string // in the order of one agent of the inbox, which has to be that of all
-	for inbox := range t.inboxes {
-		log = nil
-		for _, w := range t.f.agents {
-			if w.inbox != inbox {
-				continue
-			}
-			var got []string
-			seen := map[string]bool{}
-			for _, a := range w.all() {
-				if seen[a.message] || !owed[inbox][a.message] {
-					t.faults[faultRepeated]++
-				}
-				seen[a.message] = true
-				got = append(got, a.message)
-			}
-			t.faults[faultMissed] += len(owed[inbox]) - len(seen)
-			if log == nil {
-				log = got
-			}
-			t.faults[faultRepeated] += differences(log, got)
+	of := t.byInbox()
+	type kind struct {
+		inbox int
+		deaf  bool
+	}
+	first := map[kind][]string{}
+	for _, w := range t.f.agents {
+		missing := map[string]bool{}
+		for _, m := range of.owed(w) {
+			missing[m] = true
 		}
+		var got []string
+		for _, a := range w.all() {
+			if !missing[a.message] {
+				t.faults[faultRepeated]++
+			}
+			delete(missing, a.message)
+			got = append(got, a.message)
+		}
+		t.faults[faultMissed] += len(missing)
+		k := kind{w.inbox, w.deaf}
+		if first[k] == nil {
+			first[k] = got
+		}
+		t.faults[faultRepeated] += differences(first[k], got)
 	}
 }
