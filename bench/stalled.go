@@ -90,11 +90,11 @@ type arrival struct {
 	at      time.Time
 }
 
-// join adds an agent. One that will be deaf has a small buffer, so that its peer notices soon.
+// join adds an agent. One that will be deaf has a buffer that does not grow, so that its peer notices soon.
 func (f *fleet) join(ctx context.Context, inboxes []api.Inbox, inbox int, deaf bool) error {
 	var prepare func(*net.TCPConn) error
 	if deaf {
-		prepare = func(c *net.TCPConn) error { return c.SetReadBuffer(4096) }
+		prepare = func(c *net.TCPConn) error { return c.SetReadBuffer(64 << 10) }
 	}
 	wanted := []string{inboxes[inbox].ID}
 	if deaf {
