@@ -211,6 +211,7 @@ type socket struct {
 	mu      sync.Mutex
 	holds   map[openmail.Position]bool
 	offered []openmail.Event
+	resumed openmail.Position
 }
 
 func (s *socket) Wants(string, openmail.EventType) bool { return true }
@@ -219,6 +220,14 @@ func (s *socket) Holds(p openmail.Position) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.holds[p]
+}
+
+func (s *socket) Resumed() openmail.Position { return s.resumed }
+
+func (s *socket) had() []openmail.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.offered)
 }
 
 func (s *socket) Offer(e openmail.Event) {
@@ -965,6 +974,31 @@ func TestWhatAnotherSocketReadsWhileItIsLostIsNotOfferedAgain(t *testing.T) {
 		synctest.Wait()
 		if d := w.delivery(in, filed.Event); d.State != openmail.StateDelivered || len(next.offered) != 0 {
 			t.Errorf("delivery %+v, offers %+v", d, next.offered)
+		}
+	})
+}
+
+func TestWhatIsLostIsNotOfferedAtOnceToWhoWentOnAfterIt(t *testing.T) {
+	bubble(t, status(200), func(t *testing.T, w *world) {
+		in := w.account(false)
+		dead, next := &socket{}, &socket{resumed: 1}
+		w.sockets.Join(in.Account, dead)
+		w.mail(in)
+		second := w.mail(in)
+		w.sockets.Join(in.Account, next)
+		w.sockets.Leave(in.Account, dead, []dispatch.Receipt{
+			{Account: in.Account, Position: 1, Attempt: 1, PushedAt: time.Now(), At: time.Now()},
+			{Account: in.Account, Position: 2, Attempt: 1, PushedAt: time.Now(), At: time.Now()},
+		}, 3)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if had := next.had(); len(had) != 1 || had[0].ID != second.Event {
+			t.Errorf("at once: %+v", had)
+		}
+		time.Sleep(delivery.DefaultDeadline)
+		synctest.Wait()
+		if len(next.had()) < 2 {
+			t.Error("the first is not offered at its deadline")
 		}
 	})
 }

@@ -21,6 +21,10 @@ type Listener interface {
 	// Offer gives it an event that lies behind its cursor, to be pushed
 	// soon. It may decline, when too much waits already.
 	Offer(e openmail.Event)
+
+	// Resumed is the position of the event that its client says it has, which
+	// it goes on after; 0 when it has not said so.
+	Resumed() openmail.Position
 }
 
 // Listeners are the live sockets of this process, by account.
@@ -68,6 +72,17 @@ func (ls *Listeners) Held(account string, p openmail.Position) bool {
 func (ls *Listeners) Offer(e openmail.Event) {
 	ls.find(e.Account, func(l Listener) bool {
 		if l.Wants(e.Inbox, e.Type) && !l.Holds(e.Position) {
+			l.Offer(e)
+		}
+		return false
+	})
+}
+
+// OfferFresh is Offer but for sockets whose client went on after e: as likely as
+// not it was that client's last connection which lost e, and e had come.
+func (ls *Listeners) OfferFresh(e openmail.Event) {
+	ls.find(e.Account, func(l Listener) bool {
+		if l.Wants(e.Inbox, e.Type) && !l.Holds(e.Position) && l.Resumed() < e.Position {
 			l.Offer(e)
 		}
 		return false

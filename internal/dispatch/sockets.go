@@ -267,7 +267,7 @@ func (s *Sockets) has(e openmail.Event) bool {
 
 // goOn offers what other sockets are to have, to those of the group first, and wakes
 // the lanes in which something has changed. What one of them has read meanwhile is
-// left to its receipt.
+// left to its receipt, and what nobody is offered to its deadline.
 func (s *Sockets) goOn(again []openmail.Event, lanes []Lane, group Listener) {
 	for _, e := range again {
 		if s.hasRead(e) {
@@ -277,7 +277,7 @@ func (s *Sockets) goOn(again []openmail.Event, lanes []Lane, group Listener) {
 			group.Offer(e)
 		}
 		if group == nil || !s.has(e) { // or it has ended meanwhile
-			s.Listeners.Offer(e)
+			s.OfferFresh(e)
 		}
 	}
 	for _, l := range lanes {

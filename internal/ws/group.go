@@ -179,6 +179,9 @@ func (g *group) held(p openmail.Position) bool {
 	return slices.ContainsFunc(g.members, func(m *session) bool { return m.Holds(p) })
 }
 
+// Resumed implements dispatch.Listener: what its sockets have, it decides itself.
+func (g *group) Resumed() openmail.Position { return 0 }
+
 // Offer implements dispatch.Listener.
 func (g *group) Offer(e openmail.Event) {
 	g.mu.Lock()

@@ -84,6 +84,13 @@ func (s *session) Holds(p openmail.Position) bool {
 	return !s.ended && s.holds(p)
 }
 
+// Resumed implements dispatch.Listener.
+func (s *session) Resumed() openmail.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.resumed
+}
+
 // holds is Holds; mu is held.
 func (s *session) holds(p openmail.Position) bool {
 	if s.group == nil && s.sub.Active() && p > s.pos || s.win.holds(p) {

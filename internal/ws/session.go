@@ -53,9 +53,10 @@ type session struct {
 	mu sync.Mutex
 	cursor
 	lone       lone
-	live       bool   // events may flow: `subscribed` was said
-	joined     bool   // the dispatcher knows it, or its group
-	group      *group // that it shares its events with, from the first subscribe on; nil: none
+	live       bool              // events may flow: `subscribed` was said
+	joined     bool              // the dispatcher knows it, or its group
+	resumed    openmail.Position // of the last event that its client had, as it said; 0: it did not
+	group      *group            // that it shares its events with, from the first subscribe on; nil: none
 	ended      bool
 	paused     bool // the window is full; a receipt wakes the pump
 	offers     []openmail.Event

@@ -251,6 +251,9 @@ func (s *session) widen(w wish, at start, acks bool) (changed, join bool) {
 	if was.Active() && at.resume {
 		s.cursor.rewind(at.after)
 	}
+	if at.resume {
+		s.resumed = at.after
+	}
 	join = !s.joined
 	s.joined = true
 	return changed, join
