@@ -251,7 +251,7 @@ func (w *hostileWeb) rebind(ctx context.Context) error {
 	}
 	w.rebound.Store(true)
 	w.cases += len(inboxes)
-	_, err := w.attempts(ctx, inboxes, 10*time.Second)
+	_, err := w.attempts(ctx, inboxes, time.Minute) // where something is dialled that says nothing
 	return err
 }
 
