@@ -103,7 +103,11 @@ func (h *handingOver) phase(ctx context.Context, c *client.Client, name string, 
 	log = slices.DeleteFunc(log, func(e api.Event) bool { return h.ids[e.ID] })
 	h.count(name, log, sent, crew.read(), percent)
 	r := h.b.report
-	r.add(name+": sockets that died", "", bar{}, float64(died))
+	enough := bar{}
+	if deaths {
+		enough = atLeast(0.8 * during.Seconds())
+	}
+	r.add(name+": sockets that died", "", enough, float64(died))
 	r.add(name+": mails behind their time, at most", "ms", bar{}, late)
 	return nil
 }

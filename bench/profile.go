@@ -13,7 +13,7 @@ import (
 )
 
 func profileProof() proof {
-	return proof{"profile", "the server in this process, with a CPU profile of it under 64 sessions", profileServer}
+	return proof{name: "profile", about: "the server in this process, with a CPU profile of it under 64 sessions", run: profileServer}
 }
 
 // profileServer runs the server in this process, so that its profile can be

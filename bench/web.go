@@ -15,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
 
+	"openmail"
 	"openmail/api"
 	"openmail/client"
 	"openmail/internal/reach/reachtest"
@@ -327,7 +328,7 @@ func (w *hostileWeb) attempts(ctx context.Context, inboxes []api.Inbox, patience
 		return nil, err
 	}
 	for _, a := range all {
-		if a.Outcome == "delivered" {
+		if openmail.Outcome(a.Outcome) == openmail.OutcomeDelivered {
 			w.faults[faultReached]++
 		}
 	}
