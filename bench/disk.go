@@ -42,8 +42,33 @@ func proveDisk(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// endWithin is how long a server may live after an fsync that failed.
-const endWithin = 10 * time.Second
+const (
+	endWithin  = 10 * time.Second // how long a server may live after an fsync that failed
+	failWithin = time.Minute      // of load, an fsync fails: which thread does how many is the server's affair
+)
+
+// outlive waits for the end of a server whose fsyncs fail at some time. From then on it can acknowledge nothing: one that does not, and
+// lives, has not ended.
+func (p *power) outlive(ctx context.Context, s *server, faults map[string]int) error {
+	begin, acked := time.Now(), p.senders.count()
+	for last := begin; ; {
+		select {
+		case <-s.ended:
+			return nil
+		default:
+		}
+		if err := rest(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+		if n := p.senders.count(); n > acked {
+			acked, last = n, time.Now()
+		}
+		if time.Since(last) > endWithin || time.Since(begin) > failWithin {
+			faults[faultLives]++
+			return nil
+		}
+	}
+}
 
 // failingSyncs has strace fail fsyncs while mail comes in, from three moments on. The process must end by itself; and on a disk that has
 // only what was synced before, everything must be that it has acknowledged.
@@ -53,21 +78,17 @@ func (b *bench) failingSyncs(ctx context.Context, faults map[string]int) error {
 		return errors.New("strace is not installed: it has fsyncs fail")
 	}
 	acked := 0
-	for _, from := range []int{60, 80, 100} {
+	for _, from := range []int{45, 60, 75} {
 		b.progress.say("each thread's fsync number %d fails", from)
 		p := &power{b: b, rng: rand.New(rand.NewPCG(b.seed, uint64(from))), faults: faults}
 		err := p.record(ctx, strace, func(ctx context.Context, s *server) error {
 			working, stop := context.WithCancel(ctx)
 			defer stop()
 			wait := p.senders.run(working, s.smtp)
-			select {
-			case <-s.ended:
-			case <-time.After(endWithin):
-				faults[faultLives]++
-			}
+			err := p.outlive(ctx, s, faults)
 			stop()
 			wait()
-			return nil
+			return err
 		}, "-e", "inject=fsync,fdatasync:error=EIO:when="+strconv.Itoa(from)+"+")
 		if err != nil {
 			return err
